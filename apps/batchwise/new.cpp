@@ -1,0 +1,43 @@
+// batchwise new: prints a commented starter experiment.
+#include <fmt/format.h>
+
+#include "apps/batchwise/command.h"
+#include "apps/batchwise/starters.h"
+#include "engine/error.h"
+
+namespace batchwise::app {
+namespace {
+
+std::string& chosen_name() {
+  static std::string name;
+  return name;
+}
+
+std::string names() {
+  std::string list;
+  for (const Starter& starter : starters()) {
+    list += (list.empty() ? "" : ", ") + std::string(starter.name);
+  }
+  return list;
+}
+
+Json run() {
+  const CommonOptions& common = options_of("new");
+  for (const Starter& starter : starters()) {
+    if (starter.name != chosen_name()) continue;
+    if (!common.json) fmt::print("{}", starter.text);
+    return {{"name", starter.name}, {"text", starter.text}};
+  }
+  throw InputError(fmt::format("no starter is named \"{}\"; there are {}", chosen_name(), names()));
+}
+
+}  // namespace
+
+Command add_new(CLI::App& program) {
+  CLI::App& command = *program.add_subcommand("new", "Print a commented starter experiment");
+  command.add_option("name", chosen_name(), "one of " + names())->required()->option_text("NAME");
+  command.add_flag("--json", options_of("new").json, "print one JSON object on standard output");
+  return {"new", run};
+}
+
+}  // namespace batchwise::app

@@ -1,0 +1,196 @@
+// batchwise train: from an experiment file to a run folder.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "apps/batchwise/command.h"
+#include "apps/batchwise/progress_bar.h"
+#include "engine/data/load.h"
+#include "engine/error.h"
+#include "engine/model/experiment_file.h"
+#include "engine/plan/plan.h"
+#include "engine/train/resume.h"
+#include "engine/train/trainer.h"
+
+namespace batchwise::app {
+namespace {
+
+struct TrainOptions {
+  std::string experiment;
+  std::string out;
+  std::string init;
+  bool init_partial = false;
+  bool resume = false;
+  bool overwrite = false;
+  bool explain = false;
+};
+
+TrainOptions& train_options() {
+  static TrainOptions options;
+  return options;
+}
+
+void check_options(const TrainOptions& options) {
+  if (options.resume) {
+    if (!options.experiment.empty()) {
+      throw InputError("train --resume --out RUN reads RUN alone; leave the experiment file out");
+    }
+    if (options.out.empty())
+      throw InputError("train --resume needs --out RUN, the run to continue");
+    if (options.overwrite) throw InputError("--resume and --overwrite exclude each other");
+    if (!options.init.empty()) throw InputError("--resume and --init exclude each other");
+    return;
+  }
+  if (options.experiment.empty()) {
+    throw InputError("train needs an experiment file; batchwise new NAME prints one to start from");
+  }
+  if (options.init_partial && options.init.empty()) {
+    throw InputError("--init-partial needs --init WEIGHTS.safetensors");
+  }
+}
+
+std::vector<std::string> files_of(const Dataset& dataset) {
+  std::vector<std::string> files = dataset.train.files;
+  if (dataset.test) {
+    files.insert(files.end(), dataset.test->files.begin(), dataset.test->files.end());
+  }
+  return files;
+}
+
+void take_initial_weights(const TrainOptions& options, const CommonOptions& common,
+                          const Session& session) {
+  if (options.init.empty()) return;
+  const SafetensorsFile file = read_safetensors(options.init);
+  upload_tensors(session.weights(), file.tensors, options.init, "", options.init_partial);
+  if (!options.init_partial) return;
+  const InitReport report = match_tensors(session.training_plan().parameters, true, file.tensors);
+  say(common, fmt::format("taken from {}: {}", options.init, fmt::join(report.taken, ", ")));
+  if (!report.left.empty()) {
+    say(common, fmt::format("left as initialised: {}", fmt::join(report.left, "; ")));
+  }
+  if (!report.extra.empty()) {
+    say(common, fmt::format("in the file, not in the model: {}", fmt::join(report.extra, ", ")));
+  }
+}
+
+void say_header(const CommonOptions& common, const Session& session) {
+  const Experiment& experiment = session.experiment();
+  const std::vector<int> levels = numerics_levels(experiment);
+  say(common, fmt::format("{}: {} parameters, {} training, {} validation and {} test samples",
+                          experiment.name, session.training_plan().parameters.trainable_count(),
+                          session.training_samples(), session.validation_samples(),
+                          session.test_samples()));
+  say(common, fmt::format("device {}, fp32, numerics {} (level{} {}), batch {} in passes of {}, {} "
+                          "planned",
+                          session.backend().name(),
+                          experiment.numerics == Numerics::fast ? "fast" : "invariant",
+                          levels.size() > 1 ? "s" : "", fmt::join(levels, " "),
+                          experiment.training.batch_size, experiment.training.micro_batch_size,
+                          human_bytes(session.memory_plan().total_bytes())));
+}
+
+void print_plan(const Session& session) {
+  const Plan& plan = session.training_plan();
+  const Program differentiated = differentiate(session.graph(), plan.parameters, plan.request);
+  fmt::print(
+      "== model graph ==\n{}\n== differentiated graph ==\n{}\n== lowered operations ==\n{}\n"
+      "== schedule ==\n{}\n== memory ==\n{}",
+      to_text(session.graph()), to_text(differentiated), to_text(plan.program), schedule_text(plan),
+      memory_text(plan));
+}
+
+void print_summary(const CommonOptions& common, const TrainingSummary& summary,
+                   const std::filesystem::path& folder) {
+  if (summary.test) {
+    print(common, fmt::format("test loss {:.4f}  accuracy {:.4f}", summary.test->loss,
+                              summary.test->accuracy));
+  }
+  if (summary.validation) {
+    print(common, fmt::format("validation loss {:.4f}  accuracy {:.4f}", summary.validation->loss,
+                              summary.validation->accuracy));
+  }
+  print(common,
+        fmt::format("{} steps in {:.2f} s ({:.2f} s of weight updates), planned {}, held {}",
+                    summary.progress.step, summary.progress.seconds,
+                    summary.progress.training_seconds, human_bytes(summary.planned_bytes),
+                    human_bytes(summary.peak_bytes)));
+  print(common, fmt::format("weights_sha256 {}", summary.weights_sha256));
+  print(common, folder.string());
+}
+
+/// The experiment to run: of the file, or of the run that is resumed.
+Experiment find_experiment(const TrainOptions& options, const CommonOptions& common) {
+  if (!options.resume) return load_experiment(options.experiment, common.overrides);
+  const RunFolder folder = RunFolder::open(options.out);
+  Experiment asked = folder.experiment(common.overrides);
+  check_resume_changes(folder.experiment(), asked);
+  folder.check_data_files();
+  return asked;
+}
+
+Json run() {
+  const TrainOptions& options = train_options();
+  const CommonOptions& common = options_of("train");
+  check_options(options);
+  const Experiment experiment = find_experiment(options, common);
+  const std::filesystem::path out = options.out.empty() ? RunFolder::default_path(experiment.name)
+                                                        : std::filesystem::path(options.out);
+  if (!options.resume && !options.explain) RunFolder::check_creatable(out, options.overwrite);
+
+  Dataset dataset = load_dataset(experiment.data, experiment.seed);
+  for (const std::string& note : dataset.notes) say(common, note);
+  const std::vector<std::string> files = files_of(dataset);
+  Session session(experiment, std::move(dataset));
+  if (options.explain) {
+    print_plan(session);
+    return Json::object();
+  }
+  say_header(common, session);
+  take_initial_weights(options, common, session);
+  const RunFolder folder = options.resume ? RunFolder::open(out)
+                                          : RunFolder::create(out, session.experiment(),
+                                                              hash_files(files), options.overwrite);
+  TrainingProgress progress(common, session);
+  Trainer trainer(session, &folder, {.observer = &progress, .interrupted = stop_signal});
+  if (options.resume) trainer.restore();
+  const TrainingSummary summary = trainer.run();
+  print_summary(common, summary, folder.path());
+  Json result = Json::parse(to_json(summary, session));
+  result["run"] = folder.path().string();
+  return result;
+}
+
+}  // namespace
+
+Command add_train(CLI::App& program) {
+  TrainOptions& options = train_options();
+  CommonOptions& common = options_of("train");
+  CLI::App& command = *program.add_subcommand("train", "Train an experiment; writes a run folder");
+  command.add_option("experiment", options.experiment, "experiment file (TOML)")
+      ->option_text("EXPERIMENT.toml");
+  command.add_option("--out", options.out, "run folder (default runs/<experiment>-<NNN>)")
+      ->option_text("DIR");
+  command.add_flag("--resume", options.resume,
+                   "continue the run in --out from its last checkpoint");
+  command.add_flag("--overwrite", options.overwrite, "replace the run in --out");
+  command.add_option("--init", options.init, "take the initial weights from this file")
+      ->option_text("WEIGHTS.safetensors");
+  command.add_flag("--init-partial", options.init_partial,
+                   "with --init: take the tensors that fit and list what was taken and left");
+  command.add_flag("--explain", options.explain, "print the stages of the plan; train nothing");
+  add_shorthand(command, common, "--batch-size", "training.batch_size", false,
+                "samples a weight update averages over, or auto: the largest that fits");
+  add_shorthand(command, common, "--micro-batch-size", "training.micro_batch_size", false,
+                "samples a pass holds in memory, or auto");
+  add_shorthand(command, common, "--epochs", "training.epochs", false,
+                "passes over the training set");
+  add_shorthand(command, common, "--learning-rate", "optimizer.learning_rate", false,
+                "peak learning rate");
+  add_shorthand(command, common, "--optimizer", "optimizer.name", true,
+                "sgd | adam | adamw | rmsprop");
+  add_shorthand(command, common, "--on-nonfinite", "training.on_nonfinite", true,
+                "stop | skip: what happens to an update that is not finite (default stop)");
+  add_common_options(command, common);
+  return {"train", run};
+}
+
+}  // namespace batchwise::app

@@ -1,0 +1,14 @@
+# Everything comes from the system's package manager; nothing is vendored or downloaded. The Debian
+# package of each is named here and in ./dev.
+find_package(OpenMP REQUIRED COMPONENTS CXX)          # g++ brings it
+find_package(fmt REQUIRED)                            # libfmt-dev
+find_package(nlohmann_json REQUIRED)                  # nlohmann-json3-dev
+find_package(tomlplusplus REQUIRED)                   # libtomlplusplus-dev
+find_package(CLI11 REQUIRED)                          # libcli11-dev
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)      # libssl-dev
+find_package(ZLIB REQUIRED)                           # zlib1g-dev
+find_package(PkgConfig REQUIRED)                      # pkg-config
+pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)  # libzip-dev
+if(BATCHWISE_BUILD_TESTS)
+  find_package(GTest REQUIRED)                        # libgtest-dev libgmock-dev
+endif()

@@ -1,0 +1,21 @@
+#include "engine/data/dataset.h"
+
+#include <cassert>
+
+namespace batchwise {
+
+std::int64_t Samples::elements_per_sample() const {
+  std::int64_t elements = 1;
+  for (const std::int64_t extent : shape) elements *= extent;
+  return elements;
+}
+
+std::vector<std::int64_t> shape_of_sample(std::span<const std::int64_t> array_shape) {
+  assert(!array_shape.empty() && array_shape.size() <= 4);
+  std::vector<std::int64_t> shape(array_shape.begin() + 1, array_shape.end());
+  const bool vector_or_no_channel = shape.empty() || shape.size() == 2;
+  if (vector_or_no_channel) shape.insert(shape.begin(), 1);
+  return shape;
+}
+
+}  // namespace batchwise

@@ -1,0 +1,114 @@
+#include "engine/execute/executor.h"
+
+#include <algorithm>
+#include <cassert>
+#include <stdexcept>
+
+#include "kernels/ops/optimizer.h"
+
+namespace batchwise {
+
+Executor::Executor(const Plan& plan, const Backend& backend, const Arenas& arenas,
+                   const ExternalArrays& external)
+    : plan_(plan),
+      backend_(backend),
+      bases_(arenas.bases()),
+      external_(external),
+      scalars_(plan.program.find("scalars")),
+      status_(plan.program.find("status")),
+      indices_(plan.program.find("indices")) {
+  update_ = bind_section(Section::update, plan.request.micro_batch_size);
+}
+
+TensorView Executor::bind(ValueId value, std::int64_t rows) const {
+  TensorView view = view_of(plan_, value, bases_, rows);
+  if (value == kNoValue || plan_.program.values[value].arena != ArenaKind::external) return view;
+  const std::string& name = plan_.program.values[value].name;
+  const std::byte* data = name == "data"     ? external_.data
+                          : name == "labels" ? external_.labels
+                          : name == "shift"  ? external_.shift
+                                             : external_.divisor;
+  view.data = const_cast<std::byte*>(data);  // kernels view it as const
+  return view;
+}
+
+std::vector<Executor::BoundStep> Executor::bind_section(Section section, std::int64_t rows) const {
+  std::vector<BoundStep> bound;
+  for (const Step& step : plan_.program.steps) {
+    if (step.section != section) continue;
+    BoundStep entry{.kernel = backend_.kernel(step.operation),
+                    .inputs = {},
+                    .outputs = {},
+                    .attributes = &step.attributes};
+    for (const ValueId id : step.inputs) entry.inputs.push_back(bind(id, rows));
+    for (const ValueId id : step.outputs) entry.outputs.push_back(bind(id, rows));
+    bound.push_back(std::move(entry));
+  }
+  return bound;
+}
+
+void Executor::prepare(std::int64_t rows) {
+  if (rows < 1 || rows > plan_.request.micro_batch_size) {
+    throw std::logic_error("rows outside the plan");
+  }
+  if (!passes_.contains(rows)) passes_.emplace(rows, bind_section(Section::pass, rows));
+}
+
+void Executor::run(const std::vector<BoundStep>& steps, const UpdateScalars& scalars) const {
+  auto* device_scalars = static_cast<std::byte*>(view_of(plan_, scalars_, bases_, 1).data);
+  backend_.upload(device_scalars, &scalars, sizeof(scalars));
+  for (const BoundStep& step : steps) {
+    step.kernel({.inputs = step.inputs,
+                 .outputs = step.outputs,
+                 .attributes = step.attributes,
+                 .scalars = reinterpret_cast<const UpdateScalars*>(device_scalars)});
+  }
+}
+
+void Executor::set_indices(std::span<const std::int32_t> indices) const {
+  assert(static_cast<std::int64_t>(indices.size()) <= plan_.request.batch_size);
+  auto* device = static_cast<std::byte*>(view_of(plan_, indices_, bases_, 1).data);
+  backend_.upload(device, indices.data(), static_cast<std::int64_t>(indices.size_bytes()));
+}
+
+void Executor::run_pass(std::int64_t rows, const UpdateScalars& scalars) {
+  const auto found = passes_.find(rows);
+  if (found == passes_.end()) throw std::logic_error("pass of rows that were not prepared");
+  run(found->second, scalars);
+}
+
+UpdateStatus Executor::run_update(const UpdateScalars& scalars) {
+  run(update_, scalars);
+  UpdateStatus status;
+  backend_.download(&status, static_cast<std::byte*>(view_of(plan_, status_, bases_, 1).data),
+                    sizeof(status));
+  return status;
+}
+
+std::vector<std::byte> Executor::download(ValueId value, std::int64_t rows) const {
+  const TensorView view = view_of(plan_, value, bases_, rows);
+  const auto size = static_cast<std::int64_t>(size_in_bytes(view.type));
+  const std::int64_t leading = view.shape.rank() == 0 ? 1 : view.shape[0];
+  const std::int64_t row_bytes = view.shape.elements() / std::max<std::int64_t>(1, leading) * size;
+  const std::int64_t stride_bytes = view.shape.rank() == 0 ? 0 : view.strides[0] * size;
+  std::vector<std::byte> host(static_cast<std::size_t>(leading * row_bytes));
+  for (std::int64_t row = 0; row < leading; ++row) {
+    backend_.download(host.data() + row * row_bytes,
+                      static_cast<std::byte*>(view.data) + row * stride_bytes, row_bytes);
+  }
+  return host;
+}
+
+void upload_tables(const Plan& plan, const Backend& backend, const Arenas& arenas) {
+  std::vector<OptimizerSegment> segments;
+  for (const ParameterPlace& place : plan.parameters.places) {
+    const bool frozen = place.spec.frozen || place.spec.role != ParameterRole::trainable;
+    segments.push_back({.offset = place.offset, .count = place.count, .frozen = frozen ? 1 : 0});
+  }
+  const ValueId value = plan.program.find("segments");
+  const TensorView view = view_of(plan, value, arenas.bases(), 1);
+  backend.upload(static_cast<std::byte*>(view.data), segments.data(),
+                 static_cast<std::int64_t>(segments.size() * sizeof(OptimizerSegment)));
+}
+
+}  // namespace batchwise

@@ -1,0 +1,71 @@
+// Runs a plan: binds its steps to the kernels of a backend and to the arenas, then calls them in
+// order. Binding allocates; running does not.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "engine/execute/backend.h"
+#include "engine/memory/arena.h"
+#include "engine/plan/plan.h"
+
+namespace batchwise {
+
+/// The resident arrays a plan reads, in device memory owned by the caller.
+struct ExternalArrays {
+  const std::byte* data = nullptr;     ///< [samples, features] u8 or f32
+  const std::byte* labels = nullptr;   ///< [samples] i32; null for prediction
+  const std::byte* shift = nullptr;    ///< [channels], real
+  const std::byte* divisor = nullptr;  ///< [channels], real
+};
+
+/// Not thread-safe: one executor is one stream of work.
+class Executor {
+ public:
+  /// The plan, backend and arenas must outlive the executor.
+  Executor(const Plan& plan, const Backend& backend, const Arenas& arenas,
+           const ExternalArrays& external);
+
+  /// Binds the plan for passes of so many rows (at most the plan's). Called for every row count
+  /// before the first step.
+  void prepare(std::int64_t rows);
+
+  /// Uploads the sample ids of an update's batch. Training only.
+  void set_indices(std::span<const std::int32_t> indices) const;
+  /// One micro-batch: rows scalars.first_sample .. + rows of the update's batch.
+  void run_pass(std::int64_t rows, const UpdateScalars& scalars);
+  /// What follows an update's passes. Returns what it found.
+  UpdateStatus run_update(const UpdateScalars& scalars);
+
+  /// Copies a value to the host, dense and without padding: [leading, elements] of the plan's real
+  /// type or i32, as stored. For results and diagnosis, not inside steps.
+  [[nodiscard]] std::vector<std::byte> download(ValueId value, std::int64_t rows) const;
+
+  [[nodiscard]] const Plan& plan() const { return plan_; }
+  [[nodiscard]] const Backend& backend() const { return backend_; }
+
+ private:
+  struct BoundStep {
+    Kernel kernel;
+    std::vector<TensorView> inputs;
+    std::vector<TensorView> outputs;
+    const Attributes* attributes;
+  };
+
+  [[nodiscard]] TensorView bind(ValueId value, std::int64_t rows) const;
+  [[nodiscard]] std::vector<BoundStep> bind_section(Section section, std::int64_t rows) const;
+  void run(const std::vector<BoundStep>& steps, const UpdateScalars& scalars) const;
+
+  const Plan& plan_;
+  const Backend& backend_;
+  std::array<std::byte*, kArenaKinds> bases_;
+  ExternalArrays external_;
+  ValueId scalars_, status_, indices_;
+  std::map<std::int64_t, std::vector<BoundStep>> passes_;
+  std::vector<BoundStep> update_;
+};
+
+/// Fills the tables a training plan reads from the control arena: the optimizer's segments.
+void upload_tables(const Plan& plan, const Backend& backend, const Arenas& arenas);
+
+}  // namespace batchwise

@@ -1,0 +1,89 @@
+// From a program to a lowered one: what nothing needs is dropped, values get types and layouts, and
+// steps work in place where their operation's record allows it.
+#include <algorithm>
+
+#include "engine/operations/operation.h"
+#include "engine/plan/plan.h"
+
+namespace batchwise {
+namespace {
+
+/// Whether the value is read after its pass: what a program is for, not what serves it.
+bool outlives_pass(const Program& program, ValueId id) {
+  if (program.values[id].arena != ArenaKind::activations) return true;
+  if (program.phase != Phase::prediction) return false;
+  return id == (program.probabilities != kNoValue ? program.probabilities : program.logits);
+}
+
+/// The input gradient of the first layer, the backward pass before the first trainable layer, ...
+void drop_unneeded_steps(Program& program) {
+  std::vector<bool> needed(program.values.size(), false);
+  std::vector<Step> kept;
+  for (auto step = program.steps.rbegin(); step != program.steps.rend(); ++step) {
+    const bool keep = std::any_of(step->outputs.begin(), step->outputs.end(), [&](ValueId id) {
+      return id != kNoValue && (outlives_pass(program, id) || needed[program.root(id)]);
+    });
+    if (!keep) continue;
+    for (const ValueId id : step->inputs) {
+      if (id != kNoValue) needed[program.root(id)] = true;
+    }
+    kept.push_back(std::move(*step));
+  }
+  program.steps.assign(std::make_move_iterator(kept.rbegin()),
+                       std::make_move_iterator(kept.rend()));
+}
+
+void set_layout(Value& value, ElementType real) {
+  if (value.real) value.type = real;
+  if (value.transposed) {
+    value.pitch = round_up(value.shape[0], kRowAlignment);
+  } else if (value.extent == Extent::fixed) {
+    value.pitch = value.shape.rank() == 0 ? 1 : value.shape.elements() / value.shape[0];
+  } else {
+    const std::int64_t elements = value.shape.elements();
+    value.pitch = elements == 1 ? 1 : round_up(elements, kRowAlignment);
+  }
+}
+
+std::vector<int> last_uses(const Program& program) {
+  std::vector<int> last(program.values.size(), -1);
+  for (std::size_t index = 0; index < program.steps.size(); ++index) {
+    for (const auto* ids : {&program.steps[index].inputs, &program.steps[index].outputs}) {
+      for (const ValueId id : *ids) {
+        if (id != kNoValue) last[program.root(id)] = static_cast<int>(index);
+      }
+    }
+  }
+  return last;
+}
+
+/// Lets output 0 of a step take the bytes of an input that nothing uses later.
+void work_in_place(Program& program) {
+  for (std::size_t index = 0; index < program.steps.size(); ++index) {
+    const Step& step = program.steps[index];
+    const int input = find_kernel_record(step.operation).in_place_input;
+    if (input < 0) continue;
+    const ValueId from = step.inputs[static_cast<std::size_t>(input)];
+    const ValueId to = step.outputs[0];
+    const Value& source = program.values[from];
+    Value& target = program.values[to];
+    const bool same_bytes = source.arena == ArenaKind::activations &&
+                            target.arena == ArenaKind::activations &&
+                            source.extent == target.extent && source.pitch == target.pitch &&
+                            source.type == target.type;
+    // Aliases made so far move the last use of their root: look it up anew.
+    const bool last_use = last_uses(program)[program.root(from)] == static_cast<int>(index);
+    if (same_bytes && last_use && target.alias == kNoValue) target.alias = program.root(from);
+  }
+}
+
+}  // namespace
+
+Program lower(Program program, const PlanRequest& request) {
+  drop_unneeded_steps(program);
+  for (Value& value : program.values) set_layout(value, request.real);
+  work_in_place(program);
+  return program;
+}
+
+}  // namespace batchwise

@@ -1,0 +1,63 @@
+// Dependencies and lifetimes of a lowered program in one lane.
+#include <algorithm>
+
+#include "engine/plan/plan.h"
+
+namespace batchwise {
+namespace {
+
+/// Who touched a value's bytes last.
+struct Uses {
+  int writer = -1;
+  std::vector<int> readers_since;
+};
+
+void add_unique(std::vector<int>& list, int step) {
+  if (step >= 0 && std::find(list.begin(), list.end(), step) == list.end()) list.push_back(step);
+}
+
+}  // namespace
+
+Schedule schedule(const Program& program) {
+  Schedule result;
+  result.dependencies.resize(program.steps.size());
+  result.first_use.assign(program.values.size(), -1);
+  result.last_use.assign(program.values.size(), -1);
+  std::vector<Uses> uses(program.values.size());
+
+  const auto note_use = [&](ValueId root, int step) {
+    if (result.first_use[root] < 0) result.first_use[root] = step;
+    result.last_use[root] = step;
+  };
+  for (std::size_t index = 0; index < program.steps.size(); ++index) {
+    const int step = static_cast<int>(index);
+    std::vector<int>& needs = result.dependencies[index];
+    for (const ValueId id : program.steps[index].inputs) {
+      if (id == kNoValue) continue;
+      const ValueId root = program.root(id);
+      add_unique(needs, uses[root].writer);
+      uses[root].readers_since.push_back(step);
+      note_use(root, step);
+    }
+    for (const ValueId id : program.steps[index].outputs) {
+      if (id == kNoValue) continue;
+      const ValueId root = program.root(id);
+      add_unique(needs, uses[root].writer);
+      for (const int reader : uses[root].readers_since) {
+        if (reader != step) add_unique(needs, reader);
+      }
+      uses[root] = {.writer = step, .readers_since = {}};
+      note_use(root, step);
+    }
+    std::sort(needs.begin(), needs.end());
+  }
+  // What a prediction leaves is read after its pass.
+  const ValueId result_value =
+      program.probabilities != kNoValue ? program.probabilities : program.logits;
+  if (program.phase == Phase::prediction && result_value != kNoValue) {
+    result.last_use[program.root(result_value)] = static_cast<int>(program.steps.size());
+  }
+  return result;
+}
+
+}  // namespace batchwise

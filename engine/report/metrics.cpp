@@ -1,0 +1,45 @@
+#include "engine/report/metrics.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace batchwise {
+namespace {
+
+/// The shortest text that reads back to the same double.
+std::string number(double value) {
+  return std::isfinite(value) ? fmt::format("{}", value) : "null";
+}
+
+std::string number(const std::optional<SplitResult>& result, double SplitResult::*member) {
+  return result ? number((*result).*member) : "null";
+}
+
+}  // namespace
+
+std::string step_metrics_line(const StepMetrics& metrics) {
+  return fmt::format(
+      R"({{"kind":"step","step":{},"epoch":{},"samples":{},"loss":{},"learning_rate":{}}})",
+      metrics.step, metrics.epoch, metrics.samples, number(metrics.loss),
+      number(metrics.learning_rate));
+}
+
+std::string epoch_metrics_line(const Progress& progress, double train_loss, double train_accuracy,
+                               const std::optional<SplitResult>& validation) {
+  const double seconds = progress.epoch_training_seconds;
+  return fmt::format(
+      R"({{"kind":"epoch","epoch":{},"step":{},"train_loss":{},"train_accuracy":{},)"
+      R"("validation_loss":{},"validation_accuracy":{},"seconds":{},"samples_per_second":{}}})",
+      progress.epoch, progress.step, number(train_loss), number(train_accuracy),
+      number(validation, &SplitResult::loss), number(validation, &SplitResult::accuracy),
+      number(seconds), number(static_cast<double>(progress.samples_in_epoch) / seconds));
+}
+
+std::string validation_metrics_line(const Progress& progress, const SplitResult& validation) {
+  return fmt::format(
+      R"({{"kind":"validation","step":{},"epoch":{},"validation_loss":{},"validation_accuracy":{}}})",
+      progress.step, progress.epoch, number(validation.loss), number(validation.accuracy));
+}
+
+}  // namespace batchwise

@@ -1,0 +1,36 @@
+// The learning rate of every weight update: scaling rule, warm-up and schedule.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/model/experiment.h"
+
+namespace batchwise {
+
+class LearningRate {
+ public:
+  /// steps_per_epoch: weight updates of an epoch.
+  LearningRate(const Experiment& experiment, std::int64_t steps_per_epoch);
+
+  /// The rate that scaling gives before the schedule: learning_rate times batch_size /
+  /// reference_batch_size (linear), or its square root (sqrt).
+  [[nodiscard]] double peak() const { return peak_; }
+
+  /// Of update `step`, counted from 1. With x = (step - 1) / steps_per_epoch epochs done:
+  ///   warm-up      rises linearly, step / (warmup_epochs * steps_per_epoch), while x <
+  ///   warmup_epochs constant     peak step         peak * factor^(number of `at` that are <= x)
+  ///   exponential  peak * factor^x
+  ///   cosine       from peak at the end of warm-up to peak * to at the last epoch's end
+  ///   one_cycle    as cosine, with a warm-up of 30 % of the epochs where none is given
+  [[nodiscard]] double at(std::int64_t step) const;
+
+ private:
+  [[nodiscard]] double factor_at(double epochs_done) const;
+
+  ScheduleConfig schedule_;
+  double epochs_;
+  double steps_per_epoch_;
+  double peak_;
+};
+
+}  // namespace batchwise

@@ -1,0 +1,33 @@
+// Where a training run stands: everything besides tensors that resuming it exactly needs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "engine/train/early_stopping.h"
+
+namespace batchwise {
+
+struct Progress {
+  std::int64_t step = 0;              ///< weight updates since initialisation
+  std::int64_t epoch = 1;             ///< the epoch in progress, from 1
+  std::int64_t samples_in_epoch = 0;  ///< consumed so far
+  double epoch_loss_sum = 0.0;        ///< over those samples
+  double epoch_correct = 0.0;
+  double epoch_training_seconds = 0.0;
+  std::int64_t skipped_updates = 0;  ///< not finite, with on_nonfinite = "skip"
+  std::int64_t trained_samples = 0;  ///< since initialisation
+  double training_seconds = 0.0;     ///< weight updates alone
+  double seconds = 0.0;              ///< all
+  bool stopped_early = false;
+  EarlyStopping early_stopping;
+  std::uint64_t metrics_bytes = 0;  ///< length of metrics.jsonl at this point
+
+  /// JSON that reads back exactly.
+  [[nodiscard]] std::string to_json() const;
+  /// Throws InputError when the text is not such JSON.
+  [[nodiscard]] static Progress from_json(std::string_view text);
+};
+
+}  // namespace batchwise

@@ -1,0 +1,225 @@
+#include "engine/train/run_folder.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <sstream>
+
+#include <toml++/toml.h>
+#include <nlohmann/json.hpp>
+
+#include "engine/error.h"
+#include "engine/files/durable_file.h"
+#include "engine/files/sha256.h"
+#include "engine/model/experiment_file.h"
+#include "engine/version.h"
+#include "kernels/ops/reduction_order.h"
+
+namespace batchwise {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kMarker = ".batchwise-run";
+
+bool holds_marker(const fs::path& path) { return fs::exists(path / kMarker); }
+
+std::string toml_string(const std::string& text) {
+  std::ostringstream stream;
+  stream << toml::value<std::string>(text);
+  return stream.str();
+}
+
+std::string run_table(const std::string& name, const std::vector<DataFile>& data_files) {
+  std::string text =
+      fmt::format("\n[run]\nname = {}\nversion = \"{}\"\n", toml_string(name), version());
+  for (const DataFile& file : data_files) {
+    text += fmt::format("[[run.data]]\npath = {}\nsha256 = \"{}\"\n", toml_string(file.path),
+                        file.sha256);
+  }
+  return text;
+}
+
+std::string normalization_json(const Normalization& normalization) {
+  const char* kind = normalization.kind == Normalize::unit          ? "unit"
+                     : normalization.kind == Normalize::standardize ? "standardize"
+                                                                    : "none";
+  return nlohmann::json{{"kind", kind},
+                        {"channels", normalization.channels},
+                        {"shift", normalization.shift},
+                        {"divisor", normalization.divisor}}
+      .dump();
+}
+
+Normalization normalization_from(const std::string& text, const fs::path& file) {
+  try {
+    const nlohmann::json json = nlohmann::json::parse(text);
+    const auto kind = json.at("kind").get<std::string>();
+    Normalization normalization;
+    normalization.kind = kind == "unit"          ? Normalize::unit
+                         : kind == "standardize" ? Normalize::standardize
+                                                 : Normalize::none;
+    json.at("channels").get_to(normalization.channels);
+    json.at("shift").get_to(normalization.shift);
+    json.at("divisor").get_to(normalization.divisor);
+    return normalization;
+  } catch (const nlohmann::json::exception& error) {
+    throw InputError(fmt::format("{}: the normalisation in its metadata cannot be read: {}",
+                                 file.string(), error.what()));
+  }
+}
+
+std::vector<std::int64_t> input_shape_from(const std::string& text, const fs::path& file) {
+  try {
+    return nlohmann::json::parse(text).get<std::vector<std::int64_t>>();
+  } catch (const nlohmann::json::exception& error) {
+    throw InputError(fmt::format("{}: the input shape in its metadata cannot be read: {}",
+                                 file.string(), error.what()));
+  }
+}
+
+}  // namespace
+
+void RunFolder::check_creatable(const fs::path& path, bool overwrite) {
+  if (!fs::exists(fs::symlink_status(path))) return;
+  if (!overwrite) {
+    throw InputError(fmt::format(
+        "{} exists already; use --resume to continue that run, --overwrite to replace it, or "
+        "another --out",
+        path.string()));
+  }
+  if (!holds_marker(path)) {
+    throw InputError(
+        fmt::format("{} is not a run of batchwise (it holds no {}), so --overwrite leaves it "
+                    "alone; use another "
+                    "--out",
+                    path.string(), kMarker));
+  }
+}
+
+RunFolder RunFolder::create(const fs::path& path, const Experiment& experiment,
+                            const std::vector<DataFile>& data_files, bool overwrite) {
+  check_creatable(path, overwrite);
+  const fs::path final_path = fs::absolute(path).lexically_normal();
+  fs::path temporary = final_path;
+  if (!temporary.has_filename()) temporary = temporary.parent_path();
+  const fs::path target = temporary;
+  temporary += fmt::format(".partial-{}", getpid());
+  try {
+    fs::create_directories(target.parent_path());
+    fs::remove_all(temporary);
+    fs::create_directory(temporary);
+    fs::create_directory(temporary / "checkpoints");
+  } catch (const fs::filesystem_error& error) {
+    throw InputError(fmt::format("the run folder {} cannot be made: {}", target.string(),
+                                 error.code().message()));
+  }
+  try {
+    write_durably(temporary / kMarker, "A run of batchwise; train --overwrite may replace it.\n");
+    write_durably(temporary / "experiment.toml",
+                  to_toml(experiment) + run_table(experiment.name, data_files));
+    if (overwrite) fs::remove_all(target);
+    publish_folder(temporary, target);
+  } catch (const std::exception& error) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    throw InputError(
+        fmt::format("the run folder {} cannot be made: {}", target.string(), error.what()));
+  }
+  return RunFolder(target);
+}
+
+RunFolder RunFolder::open(const fs::path& path) {
+  if (!fs::is_directory(path)) {
+    throw InputError(
+        fmt::format("{} is not a folder; expected the folder of a run, as train --out "
+                    "writes it",
+                    path.string()));
+  }
+  if (!fs::exists(path / "experiment.toml")) {
+    throw InputError(
+        fmt::format("{} holds no experiment.toml; expected the folder of a run, as "
+                    "train --out writes it",
+                    path.string()));
+  }
+  return RunFolder(fs::absolute(path).lexically_normal());
+}
+
+fs::path RunFolder::default_path(const std::string& experiment) {
+  for (int number = 1;; ++number) {
+    fs::path path = fs::path("runs") / fmt::format("{}-{:03}", experiment, number);
+    if (!fs::exists(path)) return path;
+  }
+}
+
+Experiment RunFolder::experiment(std::span<const std::string> overrides) const {
+  Experiment experiment = load_experiment(experiment_file(), overrides);
+  const toml::table document = toml::parse_file(experiment_file().string());
+  experiment.name = document["run"]["name"].value_or(experiment.name);
+  return experiment;
+}
+
+std::vector<DataFile> RunFolder::data_files() const {
+  std::vector<DataFile> files;
+  const toml::table document = toml::parse_file(experiment_file().string());
+  const toml::array* list = document["run"]["data"].as_array();
+  if (list == nullptr) return files;
+  for (const toml::node& node : *list) {
+    const toml::table* entry = node.as_table();
+    if (entry == nullptr) continue;
+    files.push_back(
+        {(*entry)["path"].value_or(std::string{}), (*entry)["sha256"].value_or(std::string{})});
+  }
+  return files;
+}
+
+void RunFolder::check_data_files() const {
+  for (const DataFile& recorded : data_files()) {
+    const std::string found = sha256_of_file(recorded.path);
+    if (found == recorded.sha256) continue;
+    throw InputError(fmt::format(
+        "{} is not the file the run in {} began with: its SHA-256 is {}, expected {}; put the "
+        "original back, or train anew",
+        recorded.path, path_.string(), found, recorded.sha256));
+  }
+}
+
+void RunFolder::write_weights(const StoredWeights& weights) const {
+  write_safetensors(weights_file(), weights.tensors,
+                    {{"normalization", normalization_json(weights.normalization)},
+                     {"input_shape", nlohmann::json(weights.input_shape).dump()},
+                     {"reduction_order", std::to_string(ReductionOrder::kFormatVersion)},
+                     {"version", std::string(version())}});
+}
+
+RunFolder::StoredWeights RunFolder::read_weights() const {
+  if (!fs::exists(weights_file())) {
+    throw InputError(
+        fmt::format("{} does not exist; the run has not finished: train --resume --out "
+                    "{} finishes it",
+                    weights_file().string(), path_.string()));
+  }
+  SafetensorsFile file = read_safetensors(weights_file());
+  const auto metadata = [&](const char* key) -> const std::string& {
+    const auto found = file.metadata.find(key);
+    if (found != file.metadata.end()) return found->second;
+    throw InputError(
+        fmt::format("{} has no \"{}\" in its metadata; expected weights that train wrote",
+                    weights_file().string(), key));
+  };
+  StoredWeights weights;
+  weights.normalization = normalization_from(metadata("normalization"), weights_file());
+  weights.input_shape = input_shape_from(metadata("input_shape"), weights_file());
+  weights.tensors = std::move(file.tensors);
+  return weights;
+}
+
+std::vector<DataFile> hash_files(const std::vector<std::string>& files) {
+  std::vector<DataFile> hashed;
+  for (const std::string& file : files) {
+    hashed.push_back({fs::absolute(file).lexically_normal().string(), sha256_of_file(file)});
+  }
+  return hashed;
+}
+
+}  // namespace batchwise

@@ -1,0 +1,81 @@
+// A training summary as JSON, and the numerics levels that hold.
+#include <nlohmann/json.hpp>
+
+#include "engine/train/trainer.h"
+#include "engine/version.h"
+
+namespace batchwise {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json or_null(const std::optional<SplitResult>& result, double SplitResult::*member) {
+  return result ? Json((*result).*member) : Json();
+}
+
+Json or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
+
+Json memory_of(const MemoryPlan& plan) {
+  Json memory = Json::object();
+  for (int kind = 0; kind < kArenaKinds; ++kind) {
+    memory[std::string(name_of(static_cast<ArenaKind>(kind)))] =
+        plan.arenas[static_cast<std::size_t>(kind)];
+  }
+  return memory;
+}
+
+}  // namespace
+
+std::vector<int> numerics_levels(const Experiment& experiment) {
+  // The CPU's kernels are the fixed-order ones in both modes; "fast" only stops promising it.
+  if (experiment.numerics == Numerics::fast) return {1};
+  // A sum over micro-batches is by definition another number for another split.
+  if (experiment.training.accumulation == Accumulation::sum) return {1, 2, 3};
+  return {1, 2, 3, 4};
+}
+
+std::string to_json(const TrainingSummary& summary, const Session& session) {
+  const Experiment& experiment = session.experiment();
+  const Progress& progress = summary.progress;
+  const bool best_kept =
+      experiment.training.early_stopping.patience > 0 && progress.early_stopping.best_epoch > 0;
+  Json json;
+  json["test_loss"] = or_null(summary.test, &SplitResult::loss);
+  json["test_accuracy"] = or_null(summary.test, &SplitResult::accuracy);
+  json["train_loss"] = or_null(summary.train_loss);
+  json["train_accuracy"] = or_null(summary.train_accuracy);
+  json["validation_loss"] = or_null(summary.validation, &SplitResult::loss);
+  json["validation_accuracy"] = or_null(summary.validation, &SplitResult::accuracy);
+  json["best_epoch"] = best_kept ? Json(progress.early_stopping.best_epoch) : Json();
+  json["epochs"] = progress.epoch - 1;
+  json["steps"] = progress.step;
+  json["skipped_updates"] = progress.skipped_updates;
+  json["stopped_by"] = summary.stopped_by;
+  json["seconds"] = progress.seconds;
+  json["training_seconds"] = progress.training_seconds;
+  json["samples_per_second"] =
+      progress.training_seconds > 0.0
+          ? Json(static_cast<double>(progress.trained_samples) / progress.training_seconds)
+          : Json();
+  json["weights_sha256"] = summary.weights_sha256;
+  json["planned_bytes"] = summary.planned_bytes;
+  json["peak_bytes"] = summary.peak_bytes;
+  json["memory"] = memory_of(session.memory_plan());
+  json["parameters"] = session.training_plan().parameters.trainable_count();
+  json["training_samples"] = session.training_samples();
+  json["validation_samples"] = session.validation_samples();
+  json["test_samples"] = session.test_samples();
+  json["batch_size"] = experiment.training.batch_size;
+  json["micro_batch_size"] = experiment.training.micro_batch_size;
+  json["learning_rate"] = LearningRate(experiment, session.steps_per_epoch()).peak();
+  json["experiment"] = experiment.name;
+  json["seed"] = experiment.seed;
+  json["device"] = session.backend().name();
+  json["precision"] = experiment.precision == Precision::fp64 ? "fp64" : "fp32";
+  json["numerics"] = experiment.numerics == Numerics::fast ? "fast" : "invariant";
+  json["numerics_levels"] = numerics_levels(experiment);
+  json["version"] = version();
+  return json.dump(2);
+}
+
+}  // namespace batchwise

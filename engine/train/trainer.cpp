@@ -1,0 +1,294 @@
+#include "engine/train/trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "engine/data/shuffle.h"
+#include "engine/files/durable_file.h"
+#include "engine/report/metrics.h"
+#include "engine/report/run_report.h"
+
+namespace batchwise {
+namespace {
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+constexpr const char* kBestPrefix = "best/";
+std::string slot_prefix(int slot) { return fmt::format("optimizer_{}/", slot); }
+
+}  // namespace
+
+Trainer::Trainer(Session& session, const RunFolder* folder, TrainerOptions options)
+    : session_(session),
+      folder_(folder),
+      options_(std::move(options)),
+      experiment_(session.experiment()),
+      learning_rate_(experiment_, session.steps_per_epoch()),
+      order_(static_cast<std::size_t>(session.training_samples())),
+      started_(now_seconds()),
+      checkpointed_(started_) {
+  if (folder_ != nullptr) checkpoints_.emplace(folder_->checkpoints());
+}
+
+void Trainer::restore() {
+  if (!checkpoints_) return;
+  const std::optional<CheckpointStore::Loaded> loaded = checkpoints_->load_newest();
+  if (!loaded) return;
+  if (options_.observer != nullptr) {
+    for (const std::string& damage : loaded->damaged) options_.observer->on_note(damage);
+  }
+  const std::string source = loaded->file.string();
+  const auto& tensors = loaded->checkpoint.tensors;
+  const auto with_prefix = [&](const std::string& prefix) {
+    std::vector<TensorData> chosen;
+    for (const TensorData& tensor : tensors) {
+      const bool prefixed = tensor.name.find('/') != std::string::npos;
+      if (prefix.empty() ? !prefixed : tensor.name.starts_with(prefix)) chosen.push_back(tensor);
+    }
+    return chosen;
+  };
+  progress_ = Progress::from_json(loaded->checkpoint.state);
+  const ParameterArena weights = session_.weights();
+  const std::vector<TensorData> best = with_prefix(kBestPrefix);
+  if (!best.empty()) {
+    upload_tensors(weights, best, source, kBestPrefix);
+    best_weights_ = download_bytes(weights);
+  }
+  upload_tensors(weights, with_prefix(""), source);
+  for (int slot = 0; slot < session_.optimizer_slots(); ++slot) {
+    const std::string prefix = slot_prefix(slot);
+    upload_tensors(session_.optimizer_slot(slot), with_prefix(prefix), source, prefix);
+  }
+  seconds_before_ = progress_.seconds;
+}
+
+TrainingSummary Trainer::run() {
+  if (folder_ != nullptr) {
+    metrics_.emplace(folder_->metrics_file(), progress_.metrics_bytes);
+    if (progress_.step == 0) save_checkpoint();
+  }
+  while (progress_.epoch <= experiment_.training.epochs && !progress_.stopped_early) {
+    begin_epoch();
+    const Stop stop = train_epoch();
+    if (stop != Stop::none) return finish(stop);
+    end_epoch();
+  }
+  return finish(progress_.stopped_early ? Stop::early_stopping : Stop::none);
+}
+
+void Trainer::begin_epoch() {
+  if (experiment_.data.shuffle) {
+    epoch_order(experiment_.seed, progress_.epoch, order_);
+  } else {
+    std::iota(order_.begin(), order_.end(), 0);
+  }
+}
+
+std::int64_t Trainer::next_batch_size() const {
+  const std::int64_t left = session_.training_samples() - progress_.samples_in_epoch;
+  const std::int64_t batch = experiment_.training.batch_size;
+  if (left >= batch) return batch;
+  return experiment_.data.drop_last ? 0 : left;
+}
+
+Trainer::Stop Trainer::train_epoch() {
+  for (std::int64_t batch = next_batch_size(); batch > 0; batch = next_batch_size()) {
+    if (const Stop stop = limit_reached(); stop != Stop::none) return stop;
+    update(batch);
+    const std::int64_t every = experiment_.training.validate_every_steps;
+    if (every > 0 && progress_.step % every == 0) {
+      validate(false);
+      if (progress_.stopped_early) return Stop::early_stopping;
+    }
+    const int signal = options_.interrupted ? options_.interrupted() : 0;
+    if (signal != 0) {
+      save_checkpoint();
+      throw Interrupted(signal, fmt::format("stopped by signal {} after step {}; the run continues "
+                                            "with train --resume",
+                                            signal, progress_.step));
+    }
+    const double between = experiment_.training.checkpoint_seconds;
+    if (between > 0.0 && now_seconds() - checkpointed_ >= between) save_checkpoint();
+  }
+  return Stop::none;
+}
+
+Trainer::Stop Trainer::limit_reached() const {
+  const TrainingConfig& training = experiment_.training;
+  if (training.max_steps > 0 && progress_.step >= training.max_steps) return Stop::max_steps;
+  if (training.max_seconds > 0.0 && seconds_now() >= training.max_seconds) {
+    return Stop::max_seconds;
+  }
+  return Stop::none;
+}
+
+void Trainer::update(std::int64_t batch) {
+  const auto ids = std::span<const std::int32_t>(order_).subspan(
+      static_cast<std::size_t>(progress_.samples_in_epoch), static_cast<std::size_t>(batch));
+  const std::int64_t step = progress_.step + 1;
+  const double rate = learning_rate_.at(step);
+  const double began = now_seconds();
+  const UpdateStatus status = session_.update(ids, step, rate);
+  const double took = now_seconds() - began;
+  if (status.finite == 0.0) handle_nonfinite(ids);
+
+  progress_.step = step;
+  progress_.samples_in_epoch += batch;
+  progress_.trained_samples += batch;
+  progress_.epoch_loss_sum += status.loss_sum;
+  progress_.epoch_correct += status.correct;
+  progress_.epoch_training_seconds += took;
+  progress_.training_seconds += took;
+  const double loss = status.loss_sum / static_cast<double>(batch);
+  if (metrics_) {
+    log(step_metrics_line({.step = step,
+                           .epoch = progress_.epoch,
+                           .samples = batch,
+                           .loss = loss,
+                           .learning_rate = rate}));
+  }
+  if (options_.observer != nullptr) options_.observer->on_step(progress_, loss);
+}
+
+void Trainer::handle_nonfinite(std::span<const std::int32_t> ids) {
+  const std::int64_t step = progress_.step + 1;
+  const std::string found = session_.describe_nonfinite(ids);
+  if (experiment_.training.on_nonfinite == OnNonfinite::skip) {
+    ++progress_.skipped_updates;
+    if (options_.observer != nullptr) {
+      options_.observer->on_note(fmt::format("step {} skipped: {} not finite", step, found));
+    }
+    return;
+  }
+  // The weights are those after the last good update; keep them.
+  if (metrics_) save_checkpoint();
+  throw RunError(fmt::format(
+      "step {}, epoch {}: not finite: {}; the weights are those of step {}, which the last "
+      "checkpoint holds. A lower learning rate, clipping (optimizer.clip_global_norm) or clean "
+      "data "
+      "may help; --on-nonfinite skip leaves such updates out",
+      step, progress_.epoch, found, progress_.step));
+}
+
+void Trainer::validate(bool end_of_epoch) {
+  if (session_.validation_samples() == 0 || validated_step_ == progress_.step) return;
+  validation_ = session_.evaluate_validation();
+  validated_step_ = progress_.step;
+  if (metrics_ && !end_of_epoch) {
+    log(validation_metrics_line(progress_, *validation_));
+  }
+  const EarlyStoppingConfig& config = experiment_.training.early_stopping;
+  if (config.patience == 0) return;
+  if (progress_.early_stopping.note(validation_->loss, progress_.epoch, progress_.step, config)) {
+    best_weights_ = download_bytes(session_.weights());
+  }
+  progress_.stopped_early = progress_.early_stopping.should_stop(config);
+}
+
+void Trainer::end_epoch() {
+  validate(true);
+  write_epoch_metrics();
+  progress_.epoch += 1;
+  progress_.samples_in_epoch = 0;
+  progress_.epoch_loss_sum = 0.0;
+  progress_.epoch_correct = 0.0;
+  progress_.epoch_training_seconds = 0.0;
+  save_checkpoint();
+}
+
+void Trainer::write_epoch_metrics() {
+  const auto samples = static_cast<double>(progress_.samples_in_epoch);
+  last_train_loss_ = progress_.epoch_loss_sum / samples;
+  last_train_accuracy_ = progress_.epoch_correct / samples;
+  if (metrics_) {
+    log(epoch_metrics_line(progress_, *last_train_loss_, *last_train_accuracy_, validation_));
+  }
+  if (options_.observer != nullptr) {
+    options_.observer->on_epoch(progress_, *last_train_loss_, *last_train_accuracy_, validation_);
+  }
+}
+
+TrainingSummary Trainer::finish(Stop stop) {
+  if (progress_.samples_in_epoch > 0) {
+    // A limit cut the epoch short: resuming continues from here, so the checkpoint comes before
+    // the epoch's line, which resuming cuts off again.
+    save_checkpoint();
+    write_epoch_metrics();
+  }
+  if (!best_weights_.empty()) upload_bytes(session_.weights(), best_weights_);
+  TrainingSummary summary;
+  summary.test = session_.evaluate_test();
+  summary.validation =
+      best_weights_.empty() && validation_ ? validation_ : session_.evaluate_validation();
+  summary.train_loss = last_train_loss_;
+  summary.train_accuracy = last_train_accuracy_;
+  summary.stopped_by = stop == Stop::max_steps        ? "max_steps"
+                       : stop == Stop::max_seconds    ? "max_seconds"
+                       : stop == Stop::early_stopping ? "early_stopping"
+                                                      : "epochs";
+  summary.weights_sha256 = session_.weights_sha256();
+  summary.planned_bytes = session_.memory_plan().total_bytes();
+  summary.peak_bytes = session_.peak_bytes();
+  progress_.seconds = seconds_now();
+  summary.progress = progress_;
+  if (folder_ != nullptr) {
+    flush_metrics();
+    metrics_->flush_to_disk();
+    const Dimensions& input = session_.graph().input_shape();
+    folder_->write_weights({.tensors = as_f32(download_tensors(session_.weights())),
+                            .normalization = session_.normalization(),
+                            .input_shape = {input.begin(), input.end()}});
+    const std::string json = to_json(summary, session_);
+    write_durably(folder_->report_file(), run_report(folder_->metrics_file(), json));
+    write_durably(folder_->summary_file(), json + "\n");
+  }
+  return summary;
+}
+
+double Trainer::seconds_now() const { return seconds_before_ + now_seconds() - started_; }
+
+void Trainer::log(std::string line) {
+  constexpr std::size_t kFlushBytes = 16 * 1024;
+  pending_metrics_ += line;
+  if (pending_metrics_.size() >= kFlushBytes) {
+    flush_metrics();
+  } else {
+    pending_metrics_ += '\n';
+  }
+}
+
+void Trainer::flush_metrics() {
+  if (!metrics_ || pending_metrics_.empty()) return;
+  if (pending_metrics_.back() == '\n') pending_metrics_.pop_back();  // append() adds the last one
+  metrics_->append(pending_metrics_);
+  pending_metrics_.clear();
+}
+
+void Trainer::save_checkpoint() {
+  if (!checkpoints_) return;
+  flush_metrics();
+  metrics_->flush_to_disk();
+  progress_.metrics_bytes = metrics_->bytes();
+  progress_.seconds = seconds_now();
+  Checkpoint checkpoint;
+  checkpoint.state = progress_.to_json();
+  checkpoint.tensors = download_tensors(session_.weights());
+  const auto add = [&](std::vector<TensorData> tensors) {
+    std::move(tensors.begin(), tensors.end(), std::back_inserter(checkpoint.tensors));
+  };
+  for (int slot = 0; slot < session_.optimizer_slots(); ++slot) {
+    add(download_tensors(session_.optimizer_slot(slot), slot_prefix(slot)));
+  }
+  if (!best_weights_.empty())
+    add(tensors_from_bytes(session_.weights(), best_weights_, kBestPrefix));
+  checkpoints_->save(progress_.step, checkpoint);
+  checkpointed_ = now_seconds();
+}
+
+}  // namespace batchwise

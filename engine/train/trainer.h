@@ -1,0 +1,110 @@
+// The training loop: one batch after another from shuffled sample ids to a weight update, with
+// validation, metrics, checkpoints and limits.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/error.h"
+#include "engine/files/line_log.h"
+#include "engine/train/checkpoint.h"
+#include "engine/train/progress.h"
+#include "engine/train/run_folder.h"
+#include "engine/train/session.h"
+
+namespace batchwise {
+
+/// What a finished run reports; summary.json holds the same fields.
+struct TrainingSummary {
+  std::optional<SplitResult> test;
+  std::optional<SplitResult> validation;  ///< of the weights that are kept
+  std::optional<double> train_loss;       ///< of the last epoch
+  std::optional<double> train_accuracy;
+  Progress progress;
+  std::string stopped_by;  ///< epochs | max_steps | max_seconds | early_stopping
+  std::string weights_sha256;
+  std::int64_t planned_bytes = 0;
+  std::int64_t peak_bytes = 0;
+};
+
+/// What the loop tells while it runs; every call is from the training thread.
+class TrainingObserver {
+ public:
+  virtual ~TrainingObserver() = default;
+  virtual void on_step(const Progress&, double /*loss*/) {}
+  virtual void on_epoch(const Progress&, double /*train_loss*/, double /*train_accuracy*/,
+                        const std::optional<SplitResult>& /*validation*/) {}
+  virtual void on_note(const std::string&) {}
+};
+
+struct TrainerOptions {
+  TrainingObserver* observer = nullptr;
+  /// Asked after every update; a number other than 0 stops the run with a checkpoint.
+  std::function<int()> interrupted;
+};
+
+/// Thrown when options.interrupted stopped the run; the checkpoint is written.
+class Interrupted : public RunError {
+ public:
+  Interrupted(int number, const std::string& message) : RunError(message), signal(number) {}
+  int signal;
+};
+
+class Trainer {
+ public:
+  /// folder: where the run is written, or null: nothing is. Both must outlive the trainer.
+  Trainer(Session& session, const RunFolder* folder, TrainerOptions options = {});
+
+  /// Continues from the newest whole checkpoint of the folder; from the start where there is none.
+  void restore();
+  /// Trains to the end and returns the summary. Throws RunError when an update is not finite
+  /// (on_nonfinite = "stop") or a file cannot be written, Interrupted when asked to stop.
+  TrainingSummary run();
+
+ private:
+  enum class Stop { none, max_steps, max_seconds, early_stopping };
+
+  void begin_epoch();
+  [[nodiscard]] Stop train_epoch();
+  [[nodiscard]] std::int64_t next_batch_size() const;
+  void update(std::int64_t batch);
+  void handle_nonfinite(std::span<const std::int32_t> ids);
+  [[nodiscard]] Stop limit_reached() const;
+  void validate(bool end_of_epoch);
+  void end_epoch();
+  void write_epoch_metrics();
+  TrainingSummary finish(Stop stop);
+
+  void log(std::string line);
+  void flush_metrics();
+  void save_checkpoint();
+  [[nodiscard]] double seconds_now() const;
+
+  Session& session_;
+  const RunFolder* folder_;
+  TrainerOptions options_;
+  const Experiment& experiment_;
+  LearningRate learning_rate_;
+  Progress progress_;
+  std::vector<std::int32_t> order_;
+  std::optional<SplitResult> validation_;  ///< the latest
+  std::int64_t validated_step_ = -1;
+  std::optional<double> last_train_loss_, last_train_accuracy_;
+  std::vector<std::byte> best_weights_;  ///< the parameter arena, with early stopping
+  std::optional<LineLog> metrics_;
+  std::string pending_metrics_;
+  std::optional<CheckpointStore> checkpoints_;
+  double seconds_before_ = 0.0;  ///< of earlier processes of this run
+  double started_ = 0.0;
+  double checkpointed_ = 0.0;
+};
+
+/// One JSON object: what summary.json holds.
+[[nodiscard]] std::string to_json(const TrainingSummary& summary, const Session& session);
+
+/// Which of the levels of docs/numerics.md a run with these settings promises, for summaries.
+[[nodiscard]] std::vector<int> numerics_levels(const Experiment& experiment);
+
+}  // namespace batchwise

@@ -1,0 +1,7 @@
+#include "engine/version.h"
+
+namespace batchwise {
+
+std::string_view version() { return BATCHWISE_VERSION; }
+
+}  // namespace batchwise

@@ -1,0 +1,37 @@
+// The table of this backend's kernels.
+#include "kernels/cpu/kernels.h"
+
+#include "kernels/cpu/operations.h"
+
+namespace batchwise::cpu {
+
+KernelTable kernels() {
+  static constexpr KernelEntry kEntries[] = {
+      {"gather", gather},
+      {"dense_forward", dense_forward},
+      {"dense_backward_input", dense_backward_input},
+      {"dense_backward_weight", dense_backward_weight},
+      {"dense_backward_bias", dense_backward_bias},
+      {"activation_forward", activation_forward},
+      {"activation_backward", activation_backward},
+      {"dropout", dropout},
+      {"batchnorm_statistics", batchnorm_statistics},
+      {"batchnorm_normalize", batchnorm_normalize},
+      {"batchnorm_backward_sums", batchnorm_backward_sums},
+      {"batchnorm_backward_input", batchnorm_backward_input},
+      {"batchnorm_backward_parameters", batchnorm_backward_parameters},
+      {"batchnorm_running_update", batchnorm_running_update},
+      {"batchnorm_evaluate", batchnorm_evaluate},
+      {"batchnorm_evaluate_backward", batchnorm_evaluate_backward},
+      {"softmax", softmax},
+      {"softmax_cross_entropy", softmax_cross_entropy},
+      {"update_results", update_results},
+      {"gradient_norm", gradient_norm},
+      {"optimizer_sgd", optimizer_sgd},
+      {"optimizer_adam", optimizer_adam},
+      {"optimizer_rmsprop", optimizer_rmsprop},
+  };
+  return kEntries;
+}
+
+}  // namespace batchwise::cpu
