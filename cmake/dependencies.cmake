@@ -1,6 +1,6 @@
 # Everything comes from the system's package manager; nothing is vendored or downloaded. The Debian
 # package of each is named here and in ./dev.
-find_package(OpenMP REQUIRED COMPONENTS CXX)          # g++ brings it
+find_package(Threads REQUIRED)                        # the C library brings it
 find_package(fmt REQUIRED)                            # libfmt-dev
 find_package(nlohmann_json REQUIRED)                  # nlohmann-json3-dev
 find_package(tomlplusplus REQUIRED)                   # libtomlplusplus-dev

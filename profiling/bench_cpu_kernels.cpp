@@ -2,18 +2,23 @@
 // (multiply-adds, reading and writing memory) and, for matrix products, OpenBLAS's sgemm. Ours and
 // theirs alternate; every figure is the median of many.
 //
-//   OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2 bench_cpu_kernels
+//   GOMP_SPINCOUNT=3000 OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2 bench_cpu_kernels
+//
+// OPENBLAS_CORETYPE=SkylakeX is needed where OpenBLAS does not know the processor and falls back to
+// a slower one's kernels.
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "kernels/cpu/kernels.h"
+#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/vector.h"
 #include "kernels/ops/activation.h"
 #include "kernels/ops/optimizer.h"
@@ -35,7 +40,9 @@ struct alignas(64) Line {
 class Array {
  public:
   Array(std::int64_t rows, std::int64_t columns)
-      : rows_(rows), columns_(columns), pitch_((columns + 15) / 16 * 16),
+      : rows_(rows),
+        columns_(columns),
+        pitch_((columns + 15) / 16 * 16),
         lines_(static_cast<std::size_t>(rows * pitch_ / 16)) {
     std::mt19937 generator(1);
     std::uniform_real_distribution<float> uniform(0.1f, 1.0f);
@@ -52,9 +59,7 @@ class Array {
   [[nodiscard]] TensorView weight() {
     return {data(), ElementType::f32, {columns_, rows_}, {1, pitch_}};
   }
-  [[nodiscard]] TensorView vector() {
-    return {data(), ElementType::f32, {rows_ * columns_}, {1}};
-  }
+  [[nodiscard]] TensorView vector() { return {data(), ElementType::f32, {rows_ * columns_}, {1}}; }
 
  private:
   std::int64_t rows_, columns_, pitch_;
@@ -101,36 +106,31 @@ template <class... Functions>
   return medians;
 }
 
-/// Multiply-adds a second with all threads, two floating-point operations each.
+/// Floating-point operations a second that chains of multiply-adds reach on all threads: one
+/// thread's, times their number.
 [[nodiscard]] double measure_arithmetic_peak() {
   constexpr int kSteps = 20000, kChains = 12;
   const auto [seconds] = alternate([] {
-#pragma omp parallel
-    {
-      cpu::Vector sum[kChains];
-      for (int i = 0; i < kChains; ++i) sum[i] = cpu::broadcast(static_cast<float>(i));
-      cpu::Vector factor = cpu::broadcast(0.5f);
-      for (int step = 0; step < kSteps; ++step) {
-        for (auto& chain : sum) chain = cpu::fused_multiply_add(chain, factor, factor);
-        asm volatile("" : "+v"(factor));
-      }
-      for (auto& chain : sum) asm volatile("" : : "v"(chain));
+    cpu::Vector sum[kChains];
+    for (int i = 0; i < kChains; ++i) sum[i] = cpu::broadcast(static_cast<float>(i));
+    cpu::Vector factor = cpu::broadcast(0.5f);
+    for (int step = 0; step < kSteps; ++step) {
+      for (auto& chain : sum) chain = cpu::fused_multiply_add(chain, factor, factor);
+      asm volatile("" : "+v"(factor));
     }
+    for (auto& chain : sum) asm volatile("" : : "v"(chain));
   });
-  return 2.0 * kSteps * kChains * cpu::kLanes * omp_get_max_threads() / seconds;
+  return 2.0 * kSteps * kChains * cpu::kLanes * cpu::threads() / seconds;
 }
 
 /// Bytes a second of a copy on all threads, reads and writes counted.
 [[nodiscard]] double measure_copy(std::int64_t elements) {
   Array from(1, elements), to(1, elements);
   const auto [seconds] = alternate([&] {
-#pragma omp parallel
-    {
-      const std::int64_t thread = omp_get_thread_num(), team = omp_get_num_threads();
-      const std::int64_t begin = elements * thread / team, end = elements * (thread + 1) / team;
+    cpu::parallel_ranges(elements, 1024, 1e9, [&](std::int64_t begin, std::int64_t end) {
       std::memcpy(to.data() + begin, from.data() + begin,
                   static_cast<std::size_t>(end - begin) * sizeof(float));
-    }
+    });
   });
   return 2.0 * sizeof(float) * static_cast<double>(elements) / seconds;
 }
@@ -150,8 +150,8 @@ void blas_backward_input(Array& dy, Array& w, Array& dx, int m, int k, int n) {
 }
 void blas_backward_weight(Array& x, Array& dy, Array& dw, int m, int k, int n) {
   cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, k, n, m, 1.0f, x.data(),
-              static_cast<int>(x.pitch()), dy.data(), static_cast<int>(dy.pitch()), 0.0f,
-              dw.data(), static_cast<int>(dw.pitch()));
+              static_cast<int>(x.pitch()), dy.data(), static_cast<int>(dy.pitch()), 0.0f, dw.data(),
+              static_cast<int>(dw.pitch()));
 }
 #else
 void blas_forward(Array&, Array&, Array&, int, int, int) {}
@@ -174,8 +174,8 @@ void bench_dense(int m, int k, int n) {
   Array x(m, k), w(k, n), y(m, n), dx(m, k), dw(k, n), bias(1, n);
   const int levels = std::max(1, ReductionOrder::over_samples().levels(m));
   Array partial_memory(levels * k, n);
-  const TensorView partials{partial_memory.data(), ElementType::f32, {levels, n, k},
-                            {k * w.pitch(), 1, w.pitch()}};
+  const TensorView partials{
+      partial_memory.data(), ElementType::f32, {levels, n, k}, {k * w.pitch(), 1, w.pitch()}};
   UpdateScalars scalars;
   scalars.batch_samples = m;
   const auto run = [&](std::string_view operation, std::vector<TensorView> inputs,
@@ -218,16 +218,18 @@ void bench_update(std::int64_t size, double copy) {
   const std::vector<TensorView> outputs{weights.vector(), slot0.vector(), slot1.vector()};
   const std::string shape = fmt::format("{}", size);
   const auto time = [&](std::string_view operation, double bytes) {
-    const auto [seconds] =
-        alternate([&] { kernel(operation)({inputs, outputs, &attributes, &scalars}); });
+    const auto [seconds] = alternate([&] {
+      kernel(operation)({inputs, outputs, &attributes, &scalars});
+    });
     report_pass(operation, shape, bytes * static_cast<double>(size), copy, seconds);
   };
   time("optimizer_sgd", 20);
   time("optimizer_adam", 28);
   time("optimizer_rmsprop", 28);
   const std::vector<TensorView> norm_inputs{gradient.vector()}, norm_outputs{state};
-  const auto [seconds] = alternate(
-      [&] { kernel("gradient_norm")({norm_inputs, norm_outputs, &attributes, &scalars}); });
+  const auto [seconds] = alternate([&] {
+    kernel("gradient_norm")({norm_inputs, norm_outputs, &attributes, &scalars});
+  });
   report_pass("gradient_norm", shape, 4.0 * static_cast<double>(size), copy, seconds);
 }
 
@@ -252,8 +254,9 @@ void bench_elementwise(int rows, double copy) {
   const auto time = [&](std::string_view operation, std::string_view note, double moved,
                         const Attributes& attributes, const std::vector<TensorView>& inputs,
                         const std::vector<TensorView>& outputs) {
-    const auto [seconds] =
-        alternate([&] { kernel(operation)({inputs, outputs, &attributes, &scalars}); });
+    const auto [seconds] = alternate([&] {
+      kernel(operation)({inputs, outputs, &attributes, &scalars});
+    });
     report_pass(fmt::format("{}{}", operation, note), fmt::format("{} rows", rows), moved * rows,
                 copy, seconds);
   };
@@ -298,9 +301,10 @@ void run() {
   arithmetic_peak = measure_arithmetic_peak();
   const double copy = measure_copy(1 << 25);
   fmt::print("{} threads, {} lanes; multiply-adds {:.0f} GFLOP/s, copy of 128 MiB {:.1f} GB/s\n\n",
-             omp_get_max_threads(), cpu::kLanes, arithmetic_peak * 1e-9, copy * 1e-9);
-  fmt::print("| operation | inputs x units | batch | us | GFLOP/s | % of multiply-adds | sgemm us | "
-             "sgemm's time / ours |\n|---|---|---|---|---|---|---|---|\n");
+             cpu::threads(), cpu::kLanes, arithmetic_peak * 1e-9, copy * 1e-9);
+  fmt::print(
+      "| operation | inputs x units | batch | us | GFLOP/s | % of multiply-adds | sgemm us | "
+      "sgemm's time / ours |\n|---|---|---|---|---|---|---|---|\n");
   constexpr int kShapes[][2] = {{784, 128}, {128, 10}, {512, 512}};
   for (const auto& [inputs, units] : kShapes) {
     for (const int batch : {1, 8, 32, 128, 512, 1024}) bench_dense(batch, inputs, units);

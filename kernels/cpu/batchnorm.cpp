@@ -23,7 +23,7 @@ void group_statistics(const Statistics& a, std::int64_t group, std::int64_t chan
   const std::int64_t begin = a.groups.begin(group), values = a.groups.end(group) - begin;
   const Vector count = broadcast(static_cast<float>(values));
   const auto x = [&](std::int64_t row) { return load(&a.x(begin + row, channel), lanes); };
-  Vector sum[1], squares[1];
+  Vector sum[1] = {}, squares[1] = {};
   sum_over_samples(values, sum, [&](std::int64_t row, Vector(&s)[1]) { s[0] = s[0] + x(row); });
   const Vector mean = sum[0] / count;
   sum_over_samples(values, squares, [&](std::int64_t row, Vector(&s)[1]) {

@@ -41,7 +41,7 @@ struct GroupVector {
 void group_sums(const Sums& a, std::int64_t group, std::int64_t channel, int lanes) {
   const std::int64_t begin = a.groups.begin(group);
   const GroupVector statistics(a, group, channel, lanes);
-  Vector sums[2];
+  Vector sums[2] = {};
   sum_over_samples(a.groups.end(group) - begin, sums, [&](std::int64_t row, Vector(&s)[2]) {
     const Vector dy = load(&a.dy(begin + row, channel), lanes);
     const Vector x = load(&a.x(begin + row, channel), lanes);

@@ -17,6 +17,11 @@ constexpr int kLaneBlocks = kLanes / 2;                ///< Philox blocks in a v
 constexpr int kVectors = 2;                            ///< vectors at a time
 constexpr int kElements = 4 * kLaneBlocks * kVectors;  ///< elements at a time
 
+// Of philox() in kernels/ops/philox.h; its tests and those of this kernel keep the two the same.
+constexpr int kRounds = 10;
+constexpr std::uint32_t kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
+constexpr std::uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;
+
 /// The lanes of a and b in turn: the lower (0) or upper (1) half of that sequence.
 template <int Half, int... Lane>
 [[nodiscard]] WideVector interleave(WideVector a, WideVector b,
@@ -45,17 +50,17 @@ void random_words(const Arguments& a, std::uint32_t sample, std::int64_t first_b
     word[3][v] = WideVector{} + a.stream;
   });
   auto key0 = static_cast<std::uint32_t>(a.seed), key1 = static_cast<std::uint32_t>(a.seed >> 32);
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < kRounds; ++round) {
     unrolled<kVectors>([&](auto v) __attribute__((always_inline)) {
-      const WideVector product0 = multiply_lower_halves(word[0][v], WideVector{} + 0xD2511F53u);
-      const WideVector product1 = multiply_lower_halves(word[2][v], WideVector{} + 0xCD9E8D57u);
+      const WideVector product0 = multiply_lower_halves(word[0][v], WideVector{} + kMultiplier0);
+      const WideVector product1 = multiply_lower_halves(word[2][v], WideVector{} + kMultiplier1);
       word[0][v] = (product1 >> 32) ^ word[1][v] ^ key0;
       word[1][v] = product1;
       word[2][v] = (product0 >> 32) ^ word[3][v] ^ key1;
       word[3][v] = product0;
     });
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
+    key0 += kWeyl0;
+    key1 += kWeyl1;
   }
   unrolled<kVectors>([&](auto v) __attribute__((always_inline)) {
     const WideVector lower = (word[0][v] & 0xFFFFFFFFu) | (word[1][v] << 32);

@@ -2,6 +2,7 @@
 #include "kernels/cpu/kernels.h"
 
 #include "kernels/cpu/operations.h"
+#include "kernels/cpu/thread_team.h"
 
 namespace batchwise::cpu {
 
@@ -33,5 +34,8 @@ KernelTable kernels() {
   };
   return kEntries;
 }
+
+int threads() { return ThreadTeam::instance().threads(); }
+void set_threads(int threads) { ThreadTeam::instance().set_threads(threads); }
 
 }  // namespace batchwise::cpu

@@ -46,6 +46,11 @@ template <Decay kDecay>
   return kDecay == Decay::coupled ? std::fma(decay, weight, result) : result;
 }
 
+/// State as it is used and stored: 0 where it is too small to matter.
+[[nodiscard]] inline float settled(float state, double smallest) {
+  return std::abs(state) < static_cast<float>(smallest) ? 0.0f : state;
+}
+
 enum class Momentum { none, plain, nesterov };
 
 template <Decay kDecay, Momentum kMomentum>
@@ -59,7 +64,7 @@ void sgd(const Arguments& a, const Run& run, float momentum) {
     const float g = scaled<kDecay>(gradient[i], factor, decay, weights[i]);
     float direction = g;
     if constexpr (kMomentum != Momentum::none) {
-      const float v = std::fma(momentum, velocity[i], g);
+      const float v = settled(std::fma(momentum, velocity[i], g), kSmallestMomentum);
       velocity[i] = v;
       direction = kMomentum == Momentum::nesterov ? std::fma(momentum, v, g) : v;
     }
@@ -73,24 +78,23 @@ struct AdamConstants {
 };
 
 template <Decay kDecay>
-void adam(const Arguments& a, const Run& run, const AdamConstants& k) {
+void adam(const Arguments& a, const Run& run, const AdamConstants k) {
   const float* gradient = a.gradient.data;
   float *weights = a.weights.data, *first = a.slot0.data, *second = a.slot1.data;
   const auto factor = static_cast<float>(a.status->gradient_factor);
   const auto decay = static_cast<float>(run.decay);
   const auto shrink = static_cast<float>(-(run.rate * run.decay));
   const auto rate = static_cast<float>(run.rate / a.scalars->bias_correction1);
-  const auto [beta1, rest1, beta2, rest2, inverse_root, epsilon] = k;
 #pragma omp simd
   for (std::int64_t i = run.begin; i < run.end; ++i) {
     float w = weights[i];
     const float g = scaled<kDecay>(gradient[i], factor, decay, w);
     if constexpr (kDecay == Decay::decoupled) w = std::fma(shrink, w, w);
-    const float m = std::fma(beta1, first[i], rest1 * g);
-    const float v = std::fma(beta2, second[i], (rest2 * g) * g);
+    const float m = settled(std::fma(k.beta1, first[i], k.rest1 * g), kSmallestMomentum);
+    const float v = settled(std::fma(k.beta2, second[i], (k.rest2 * g) * g), kSmallestSquare);
     first[i] = m;
     second[i] = v;
-    weights[i] = w - rate * (m / std::fma(std::sqrt(v), inverse_root, epsilon));
+    weights[i] = w - rate * (m / std::fma(std::sqrt(v), k.inverse_root, k.epsilon));
   }
 }
 
@@ -105,11 +109,11 @@ void rmsprop(const Arguments& a, const Run& run, double alpha_, double epsilon_,
 #pragma omp simd
   for (std::int64_t i = run.begin; i < run.end; ++i) {
     const float g = scaled<kDecay>(gradient[i], factor, decay, weights[i]);
-    const float v = std::fma(alpha, average[i], (rest * g) * g);
+    const float v = settled(std::fma(alpha, average[i], (rest * g) * g), kSmallestSquare);
     average[i] = v;
     float direction = g / (std::sqrt(v) + epsilon);
     if constexpr (kMomentum != Momentum::none) {
-      direction = std::fma(momentum, velocity[i], direction);
+      direction = settled(std::fma(momentum, velocity[i], direction), kSmallestMomentum);
       velocity[i] = direction;
     }
     weights[i] = std::fma(rate, direction, weights[i]);

@@ -3,6 +3,8 @@
 #include "kernels/ops/softmax_cross_entropy.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "kernels/cpu/operations.h"
 #include "kernels/cpu/parallel.h"
@@ -16,28 +18,63 @@ using Logits = MatrixView<const float>;
 
 constexpr int kRows = 8;  ///< rows at a time
 
+typedef std::int32_t Numbers __attribute__((vector_size(sizeof(Vector))));
+
+constexpr auto kSequence = std::make_integer_sequence<int, kLanes>{};
+
+template <int... Lane>
+[[nodiscard]] Numbers lane_numbers(std::integer_sequence<int, Lane...>) {
+  return Numbers{Lane...};
+}
+
+template <int Distance, class Lanes, int... Lane>
+[[nodiscard]] Lanes exchange(Lanes lanes, std::integer_sequence<int, Lane...>) {
+  return __builtin_shufflevector(lanes, lanes, (Lane ^ Distance)...);
+}
+
+/// All lanes combined in halves, for an operation whose order does not matter.
+template <int Distance = kLanes / 2, class Lanes, class Combine>
+[[nodiscard]] auto combined(Lanes lanes, Combine combine) {
+  const Lanes result = combine(lanes, exchange<Distance>(lanes, kSequence));
+  if constexpr (Distance == 1) {
+    return result[0];
+  } else {
+    return combined<Distance / 2>(result, combine);
+  }
+}
+
+/// Calls body(first, logits, inside) for a row's vectors; `inside` marks the lanes that are
+/// classes.
+template <class Body>
+void for_each_vector(const float* logits, std::int64_t classes, Body&& body) {
+  for (std::int64_t c = 0; c < classes; c += kLanes) {
+    const int lanes = static_cast<int>(std::min<std::int64_t>(kLanes, classes - c));
+    body(static_cast<std::int32_t>(c), load(logits + c, lanes), lane_numbers(kSequence) < lanes);
+  }
+}
+
 /// The largest logit; the first one where that is NaN, later NaNs being passed over.
 [[nodiscard]] float maximum(const float* logits, std::int64_t classes) {
+  const auto larger = [](Vector a, Vector b) { return b > a ? b : a; };
   Vector largest = broadcast(logits[0]);
-  std::int64_t c = 0;
-  for (; c + kLanes <= classes; c += kLanes) {
-    const Vector z = load(logits + c);
-    largest = z > largest ? z : largest;
-  }
-  float result = logits[0];
-  for (int lane = 0; lane < kLanes; ++lane) {
-    result = largest[lane] > result ? largest[lane] : result;
-  }
-  for (; c < classes; ++c) result = logits[c] > result ? logits[c] : result;
-  return result;
+  for_each_vector(logits, classes, [&](std::int32_t, Vector z, Numbers inside) {
+    largest = larger(largest, inside ? z : largest);
+  });
+  return combined(largest, larger);
 }
 
 /// The lowest class whose logit is the largest; 0 where that is NaN.
 [[nodiscard]] std::int32_t first_largest(const float* logits, std::int64_t classes, float largest) {
-  for (std::int64_t c = 0; c < classes; ++c) {
-    if (logits[c] == largest) return static_cast<std::int32_t>(c);
-  }
-  return 0;
+  constexpr std::int32_t kNone = std::numeric_limits<std::int32_t>::max();
+  const auto lower = [](Numbers a, Numbers b) { return b < a ? b : a; };
+  const Vector wanted = broadcast(largest);
+  Numbers found = Numbers{} + kNone;
+  for_each_vector(logits, classes, [&](std::int32_t first, Vector z, Numbers inside) {
+    const Numbers numbers = lane_numbers(kSequence) + first;
+    found = lower(found, (z == wanted) & inside ? numbers : Numbers{} + kNone);
+  });
+  const std::int32_t result = combined(found, lower);
+  return result == kNone ? 0 : result;
 }
 
 constexpr ReductionOrder kOrder = ReductionOrder::over_features();
@@ -47,12 +84,11 @@ struct Terms {
   alignas(64) float rows[kRows][kOrder.chunk()];
 };
 
-/// Fills a row of terms. Whole vectors are computed, so that few classes take as few steps.
+/// Fills a row of terms, and the rest of its last vector with anything.
 void exponentials(const float* logits, std::int64_t count, float largest, float* terms) {
-  for (std::int64_t c = 0; c < count; ++c) terms[c] = logits[c] - largest;
   for (std::int64_t c = 0; c < count; c += kLanes) {
-    const std::int64_t behind = std::min<std::int64_t>(c + kLanes, count);
-    for (std::int64_t i = behind; i < c + kLanes; ++i) terms[i] = 0.0f;
+    const int lanes = static_cast<int>(std::min<std::int64_t>(kLanes, count - c));
+    store(terms + c, load(logits + c, lanes) - broadcast(largest));
 #pragma omp simd
     for (int lane = 0; lane < kLanes; ++lane) terms[c + lane] = portable::exp(terms[c + lane]);
   }

@@ -109,7 +109,8 @@ inline void multiply_panel(Product product, std::int64_t rows, int lanes) {
 /// Tallest tile of a panel so wide.
 [[nodiscard]] constexpr int tile_rows(int vectors) {
   if (vectors > kTileRows / 2) return 1;
-  return vectors > kTileVectors ? kTileRows / 2 : kTileRows;
+  if (vectors > kTileVectors) return kTileRows / 2;
+  return vectors == 1 ? 2 * kTileRows : kTileRows;
 }
 
 /// All rows of a panel of `columns` elements, at most tile_vectors(rows) vectors.

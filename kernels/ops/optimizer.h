@@ -28,12 +28,21 @@
 //            w = w - (rate / c1) * (m / fma(sqrt(v), 1 / sqrt(c2), eps))
 //   rmsprop  v = fma(alpha, v, ((1 - alpha) * g') * g');  u = g' / (sqrt(v) + eps)
 //            b = fma(momentum, b, u);  w = fma(-rate, b, w)
+// Momenta (sgd's v, adam's m, rmsprop's b) whose magnitude is below 2^-100 become 0 before they are
+// used or stored, and so do means of squares (the other v) below 2^-126: otherwise the state of
+// weights that rarely see a gradient decays into subnormal numbers, with which CPUs compute a hundred
+// times slower. A momentum so small moves a weight by less than rate * 2^-73 (eps = 1e-8).
 // Nothing is written when status.finite is 0, nor in frozen segments.
 #pragma once
 
 #include "kernels/ops/kernel.h"
 
 namespace batchwise {
+
+/// A momentum of a smaller magnitude is 0.
+inline constexpr double kSmallestMomentum = 0x1p-100;
+/// A mean of squares below this, the smallest normal f32, is 0.
+inline constexpr double kSmallestSquare = 0x1p-126;
 
 /// A run of parameters that share settings; the plan's table of them covers the arena. Offsets are
 /// in elements and multiples of 16. Padding inside a segment is zero and stays zero.

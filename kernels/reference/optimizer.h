@@ -86,6 +86,12 @@ template <class T>
   return decay == 0.0 ? gradient : fma(T(decay), a.weights[index], gradient);
 }
 
+/// Optimizer state as it is used and stored: 0 where it is too small to matter.
+template <class T>
+[[nodiscard]] T settled(T state, double smallest) {
+  return abs(state) < T(smallest) ? T(0) : state;
+}
+
 template <class T>
 void optimizer_sgd(const OptimizerArguments<T>& a) {
   const double momentum = a.attributes->number("momentum");
@@ -95,7 +101,7 @@ void optimizer_sgd(const OptimizerArguments<T>& a) {
     T direction = gradient;
     if (momentum != 0.0) {
       T& velocity = a.slot0[index];
-      velocity = fma(T(momentum), velocity, gradient);
+      velocity = settled(fma(T(momentum), velocity, gradient), kSmallestMomentum);
       direction = nesterov ? fma(T(momentum), velocity, gradient) : velocity;
     }
     a.weights[index] = fma(T(-settings.rate), direction, a.weights[index]);
@@ -117,8 +123,10 @@ void optimizer_adam(const OptimizerArguments<T>& a) {
     if (decoupled && settings.decay != 0.0) {
       weight = fma(T(-(settings.rate * settings.decay)), weight, weight);
     }
-    first_moment = fma(T(beta1), first_moment, T(1.0 - beta1) * gradient);
-    second_moment = fma(T(beta2), second_moment, (T(1.0 - beta2) * gradient) * gradient);
+    first_moment =
+        settled(fma(T(beta1), first_moment, T(1.0 - beta1) * gradient), kSmallestMomentum);
+    second_moment = settled(fma(T(beta2), second_moment, (T(1.0 - beta2) * gradient) * gradient),
+                            kSmallestSquare);
     const T denominator = fma(sqrt(second_moment), inverse_root, epsilon);
     weight = weight - T(settings.rate / a.scalars->bias_correction1) * (first_moment / denominator);
   });
@@ -132,11 +140,12 @@ void optimizer_rmsprop(const OptimizerArguments<T>& a) {
   for_each_trained_element(a, [&](std::int64_t index, const SegmentSettings& settings) {
     const T gradient = scaled_gradient(a, index, settings.decay);
     T& square_average = a.slot0[index];
-    square_average = fma(T(alpha), square_average, (T(1.0 - alpha) * gradient) * gradient);
+    square_average = settled(fma(T(alpha), square_average, (T(1.0 - alpha) * gradient) * gradient),
+                             kSmallestSquare);
     T direction = gradient / (sqrt(square_average) + epsilon);
     if (momentum != 0.0) {
       T& velocity = a.slot1[index];
-      velocity = fma(T(momentum), velocity, direction);
+      velocity = settled(fma(T(momentum), velocity, direction), kSmallestMomentum);
       direction = velocity;
     }
     a.weights[index] = fma(T(-settings.rate), direction, a.weights[index]);

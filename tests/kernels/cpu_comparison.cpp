@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -135,7 +134,7 @@ Buffer RandomBuffers::integers(std::int64_t size, std::int32_t bound) {
 void expect_same_bits(const Case& test, const std::vector<std::int64_t>& passes) {
   const std::vector<Buffer> expected = run(reference::kernels_f32(), test, {test.rows});
   for (const int threads : {1, 2}) {
-    omp_set_num_threads(threads);
+    cpu::set_threads(threads);
     const std::vector<Buffer> actual = run(cpu::kernels(), test, passes);
     for (std::size_t i = 0; i < expected.size(); ++i) {
       EXPECT_EQ(actual[i].difference(expected[i]), "")

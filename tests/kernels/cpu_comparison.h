@@ -99,7 +99,7 @@ void expect_same_bits(const Case& test);
 
 inline constexpr std::int64_t kBatches[] = {1,  2,  3,  5,   7,   8,   16,  17,
                                             31, 33, 64, 100, 255, 256, 257, 513};
-inline constexpr std::int64_t kFeatures[] = {1,  2,  3,   10,  15,  16,  17,  31,
+inline constexpr std::int64_t kFeatures[] = {1,  2,   3,   10,  15,  16,  17,  31,
                                              64, 100, 128, 255, 256, 257, 300, 784};
 
 }  // namespace batchwise::testing

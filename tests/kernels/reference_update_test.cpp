@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/cpu/kernels.h"
 #include "kernels/ops/optimizer.h"
 #include "kernels/reference/kernels.h"
 #include "tests/support/bounds.h"
@@ -100,8 +101,9 @@ struct Arena {
       {{0, 16, 1.0, 1.0, 0}, {16, 16, 1.0, 1.0, 1}, {32, 16, 0.5, 0.0, 0}}};
   UpdateStatus status;
 
-  void run(std::string_view optimizer, const Attributes& attributes) {
-    run_kernel(kKernels, optimizer, {gradient.tensor(), bytes_of(segments), bytes_of(status)},
+  void run(std::string_view optimizer, const Attributes& attributes,
+           KernelTable kernels = kKernels) {
+    run_kernel(kernels, optimizer, {gradient.tensor(), bytes_of(segments), bytes_of(status)},
                {weights.tensor(), slot0.tensor(), slot1.tensor()}, attributes,
                {.learning_rate = 0.1, .bias_correction1 = 0.1, .bias_correction2 = 0.001});
   }
@@ -145,6 +147,27 @@ TEST(Optimizers, MoveEveryWeightButFrozenOnes) {
       const bool frozen = i >= 16 && i < 32;
       EXPECT_EQ(weights[i] == initial[i], frozen) << optimizer.name << " element " << i;
       EXPECT_EQ(state[i] == 0.0f, frozen) << optimizer.name << " element " << i;
+    }
+  }
+}
+
+TEST(Optimizers, ForgetStateTooSmallToMatterOnEveryBackend) {
+  for (const KernelTable kernels : {reference::kernels_f32(), cpu::kernels()}) {
+    for (const Optimizer& optimizer : optimizers()) {
+      Arena arena;
+      arena.gradient = Buffer<float>(Floats(48, 0.0f));
+      // Momenta below 2^-100 and means of squares below 2^-126 become zero.
+      const bool squares_first = std::string_view(optimizer.name) == "optimizer_rmsprop";
+      const float tiny = squares_first ? 0x1p-127f : 0x1p-101f;
+      arena.slot0 = Buffer<float>(Floats(48, tiny));
+      arena.slot1 = Buffer<float>(Floats(48, 0x1p-140f));  // subnormal
+      arena.run(optimizer.name, optimizer.attributes, kernels);
+      const Floats slot0 = arena.slot0.values(), slot1 = arena.slot1.values();
+      EXPECT_EQ(slot0[40], 0.0f) << optimizer.name;  // of the segment without decay
+      if (std::string_view(optimizer.name) != "optimizer_sgd") {
+        EXPECT_EQ(slot1[40], 0.0f) << optimizer.name;
+      }
+      EXPECT_EQ(slot0[20], tiny) << "a frozen segment is not touched";
     }
   }
 }
