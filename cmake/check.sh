@@ -33,7 +33,7 @@ check_length() {
 check_headers() {
   files '*.h' | xargs -r -P 2 -I{} bash -c '
     printf "#include \"%s\"\n" "$1" |
-      c++ -std=c++20 -fopenmp -Wall -Wextra -Werror -fsyntax-only -I. -x c++ - 2>&1 || true' check {}
+      c++ -std=c++20 -Wall -Wextra -Werror -fsyntax-only -I. -DBATCHWISE_SOURCE_DIR=\".\" -x c++ - 2>&1 || true' check {}
 }
 
 check_paths() {
@@ -68,7 +68,7 @@ check_listed() {
         folder=$(dirname "$folder")
         name=${source#"$folder"/}
         if [ -f "$folder/CMakeLists.txt" ] &&
-          tr -s ' \t()"' '\n' <"$folder/CMakeLists.txt" | grep -qxF "$name"; then
+          grep -qxF "$name" < <(tr -s ' \t()"' '\n' <"$folder/CMakeLists.txt"); then
           continue 2
         fi
       done

@@ -2,14 +2,46 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <map>
 
 namespace batchwise::app {
 namespace {
 
-std::string quoted(const std::string& text) { return nlohmann::json(text).dump(); }
+constexpr const char* kCommonGroup = "Common options";
+
+std::optional<ProgressMode> progress_mode(const std::string& word) {
+  if (word == "auto") return ProgressMode::automatic;
+  if (word == "plain") return ProgressMode::plain;
+  if (word == "none") return ProgressMode::none;
+  return std::nullopt;
+}
+
+void add_progress(CLI::App& command, CommonOptions& options) {
+  const CLI::Validator known(
+      [](const std::string& word) {
+        return progress_mode(word)
+                   ? std::string{}
+                   : fmt::format("found \"{}\", expected auto, plain or none", word);
+      },
+      "");
+  command
+      .add_option_function<std::string>(
+          "--progress",
+          [&options](const std::string& word) { options.progress = *progress_mode(word); },
+          "auto | plain | none: a bar on a terminal, or else lines (default auto)")
+      ->check(known)
+      ->option_text("MODE")
+      ->group(kCommonGroup);
+}
+
+/// The errno of the first failure to write to standard output; 0: none.
+int& output_error() {
+  static int error = 0;
+  return error;
+}
 
 }  // namespace
 
@@ -18,57 +50,94 @@ CommonOptions& options_of(const std::string& command) {
   return options[command];
 }
 
-void add_shorthand(CLI::App& command, CommonOptions& options, const std::string& name,
-                   const std::string& key, bool is_text, const std::string& help) {
-  command
+CLI::Option* add_shorthand(CLI::App& command, CommonOptions& options, const std::string& name,
+                           const std::string& key, const std::string& value_name,
+                           const std::string& help) {
+  return command
       .add_option_function<std::string>(
           name,
-          [&options, key, is_text](const std::string& value) {
-            const bool word = is_text || value == "auto";
-            options.overrides.push_back(key + "=" + (word ? quoted(value) : value));
+          [&options, key](const std::string& value) {
+            options.overrides.push_back(key + "=" + value);
           },
           help)
-      ->expected(1);
+      ->expected(1)
+      ->option_text(value_name);
 }
 
-void add_common_options(CLI::App& command, CommonOptions& options) {
-  add_shorthand(command, options, "--device", "device", true,
-                "auto | cuda | cuda:N | cpu | emulated (default auto: a GPU, or else the CPU)");
-  add_shorthand(command, options, "--precision", "precision", true,
-                "fp32 | tf32 | bf16 (default fp32)");
-  add_shorthand(command, options, "--numerics", "numerics", true,
-                "invariant | fast (default invariant)");
-  add_shorthand(command, options, "--seed", "seed", false, "of every random number (default 0)");
+void add_common_options(CLI::App& command, CommonOptions& options, const std::string& example) {
+  const auto shorthand = [&](const std::string& name, const std::string& value_name,
+                             const std::string& help) {
+    add_shorthand(command, options, "--" + name, name, value_name, help)->group(kCommonGroup);
+  };
+  shorthand("device", "DEVICE",
+            "auto | cuda | cuda:N | cpu | emulated; auto: a GPU, or else the CPU (default auto)");
+  shorthand("precision", "TYPE", "fp32 | tf32 | bf16 (default fp32)");
+  shorthand("numerics", "MODE", "invariant | fast (default invariant)");
+  shorthand("seed", "N", "where all randomness starts (default 0)");
   command
       .add_option_function<std::vector<std::string>>(
           "--set",
           [&options](const std::vector<std::string>& settings) {
             options.overrides.insert(options.overrides.end(), settings.begin(), settings.end());
           },
-          "section.key=value: sets any key of the experiment file; may be repeated")
-      ->allow_extra_args(false);
-  const std::map<std::string, ProgressMode> modes{{"auto", ProgressMode::automatic},
-                                                  {"plain", ProgressMode::plain},
-                                                  {"none", ProgressMode::none}};
-  command.add_option("--progress", options.progress, "auto | plain | none (default auto)")
-      ->transform(CLI::Transformer(modes))
-      ->check(CLI::IsMember(std::vector<ProgressMode>{ProgressMode::automatic, ProgressMode::plain,
-                                                      ProgressMode::none}))
-      ->option_text("MODE");
+          "any key of the experiment file; may be repeated")
+      ->allow_extra_args(false)
+      ->option_text("SECTION.KEY=VALUE")
+      ->group(kCommonGroup);
+  add_progress(command, options);
   command
       .add_option("--threads", options.threads,
-                  "CPU threads (default: OMP_NUM_THREADS, or all cores); changes no result")
-      ->check(CLI::Range(1, 1024));
-  command.add_flag("--json", options.json, "print one JSON object on standard output");
+                  "CPU threads; changes no result (default: OMP_NUM_THREADS, or all cores)")
+      ->check(integer_up_to(1024))
+      ->option_text("N")
+      ->group(kCommonGroup);
+  command.add_flag("--json", options.json, "print one JSON object on standard output")
+      ->group(kCommonGroup);
+  command.footer(
+      "Options with a key in the experiment file override the file; the defaults above are those "
+      "of "
+      "a\nfile without the key.\n\nExample:\n  " +
+      example);
+}
+
+void add_inference_batch_size(CLI::App& command, std::int64_t& batch_size) {
+  command
+      .add_option("--batch-size", batch_size,
+                  "samples a pass holds; changes no result (default: training's)")
+      ->check(integer_up_to(kLargestCount))
+      ->option_text("N");
+}
+
+CLI::Validator integer_up_to(std::int64_t highest) {
+  return {[highest](const std::string& text) {
+            std::int64_t number = 0;
+            const char* const end = text.data() + text.size();
+            const auto [stopped, error] = std::from_chars(text.data(), end, number);
+            const bool valid =
+                error == std::errc{} && stopped == end && number >= 1 && number <= highest;
+            return valid ? std::string{}
+                         : fmt::format("found \"{}\", expected an integer from 1 to {}", text,
+                                       highest);
+          },
+          ""};
+}
+
+void put(std::FILE* stream, const std::string& text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stream) == text.size();
+  if (!written && stream == stdout && output_error() == 0) output_error() = errno;
+}
+
+int flush_output() {
+  if (std::fflush(stdout) != 0 && output_error() == 0) output_error() = errno;
+  return output_error();
 }
 
 void say(const CommonOptions& options, const std::string& line) {
-  if (options.progress == ProgressMode::none) return;
-  std::fputs((line + "\n").c_str(), stderr);
+  if (options.progress != ProgressMode::none) put(stderr, line + "\n");
 }
 
 void print(const CommonOptions& options, const std::string& line) {
-  if (!options.json) std::fputs((line + "\n").c_str(), stdout);
+  if (!options.json) put(stdout, line + "\n");
 }
 
 std::string human_bytes(std::int64_t bytes) {
@@ -83,5 +152,9 @@ std::string human_bytes(std::int64_t bytes) {
 }
 
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+
+std::string device_text(const std::string& asked, std::string_view found) {
+  return fmt::format("{}{}", found, asked == "auto" ? " (chosen by auto)" : "");
+}
 
 }  // namespace batchwise::app

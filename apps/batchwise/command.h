@@ -1,12 +1,14 @@
-// What the subcommands share: common options, messages, and the one JSON object of --json.
+// What the subcommands share: common options, checks of their values, and messages.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <cstdio>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace batchwise::app {
@@ -15,12 +17,15 @@ using Json = nlohmann::ordered_json;
 
 enum class ProgressMode { automatic, plain, none };
 
+/// No option or key takes a larger count.
+constexpr std::int64_t kLargestCount = 2147483647;
+
 /// Options every command takes; those that set a key of the experiment become overrides.
 struct CommonOptions {
   std::vector<std::string> overrides;  ///< "section.key=value", as for load_experiment
   ProgressMode progress = ProgressMode::automatic;
   bool json = false;
-  int threads = 0;  ///< 0: as OpenMP decides
+  int threads = 0;  ///< 0: OMP_NUM_THREADS, or all
 };
 
 /// A subcommand: adds itself to the program; run() does the work and returns the "result" of
@@ -30,12 +35,22 @@ struct Command {
   std::function<Json()> run;
 };
 
-/// Adds the options to a subcommand. `with_experiment_keys`: --set and its shorthands too.
-void add_common_options(CLI::App& command, CommonOptions& options);
-/// An option that is shorthand for `--set key=...`; text values are quoted.
-void add_shorthand(CLI::App& command, CommonOptions& options, const std::string& name,
-                   const std::string& key, bool is_text, const std::string& help);
+/// Adds the options to a subcommand, in a group of their own, and ends its help with an example.
+void add_common_options(CLI::App& command, CommonOptions& options, const std::string& example);
+/// An option that is shorthand for `--set key=...`. value_name: as the help shows it.
+CLI::Option* add_shorthand(CLI::App& command, CommonOptions& options, const std::string& name,
+                           const std::string& key, const std::string& value_name,
+                           const std::string& help);
+/// --batch-size of a command that does not train; 0 where it is not given.
+void add_inference_batch_size(CLI::App& command, std::int64_t& batch_size);
+/// Accepts integers from 1 to `highest`.
+[[nodiscard]] CLI::Validator integer_up_to(std::int64_t highest);
 
+/// Writes text; flush_output() tells of a failure on standard output.
+void put(std::FILE* stream, const std::string& text);
+/// Writes out what is left of standard output. Returns 0, or the errno of the first write that
+/// failed.
+[[nodiscard]] int flush_output();
 /// Prints a line to standard error unless --progress none.
 void say(const CommonOptions& options, const std::string& line);
 /// Prints a line to standard output unless --json.
@@ -46,8 +61,8 @@ void print(const CommonOptions& options, const std::string& line);
 /// A number for JSON: NaN and infinities are null.
 [[nodiscard]] Json number_or_null(double value);
 
-/// The number of the signal that asked the program to stop, or 0.
-[[nodiscard]] int stop_signal();
+/// What to say of a device: its name, and that "auto" chose it.
+[[nodiscard]] std::string device_text(const std::string& asked, std::string_view found);
 
 // One function a subcommand, in the file of its name.
 Command add_train(CLI::App& program);

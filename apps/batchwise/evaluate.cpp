@@ -61,7 +61,7 @@ Json run() {
   const Classification classification =
       classify(samples.labels, inference.predicted_classes(), inference.classes());
   print(common, fmt::format("{} ({} samples, batch {}, device {})", samples.source, result.samples,
-                            batch_size, inference.device()));
+                            batch_size, device_text(experiment.device, inference.device())));
   print(common, fmt::format("loss {:.6f}  accuracy {:.4f}", result.loss, result.accuracy));
   print_classes(common, classification);
   return {{"loss", number_or_null(result.loss)},
@@ -79,16 +79,15 @@ Json run() {
 Command add_evaluate(CLI::App& program) {
   EvaluateOptions& options = evaluate_options();
   CLI::App& command = *program.add_subcommand(
-      "evaluate", "Loss, accuracy, per-class metrics and confusion matrix of a run");
-  command.add_option("run", options.run, "run folder")->required()->option_text("RUN");
-  command.add_option("--data", options.data,
-                     "train | validation | test | PATH of a file or folder (default test)");
+      "evaluate", "loss, accuracy, per-class metrics and confusion matrix of a run");
+  command.add_option("RUN", options.run, "run folder")->required()->option_text(" ");
   command
-      .add_option("--batch-size", options.batch_size,
-                  "samples a pass holds (default: training's); changes no result")
-      ->check(CLI::PositiveNumber)
-      ->option_text("N");
-  add_common_options(command, options_of("evaluate"));
+      .add_option("--data", options.data,
+                  "train | validation | test | PATH of a file or folder (default test)")
+      ->option_text("DATA");
+  add_inference_batch_size(command, options.batch_size);
+  add_common_options(command, options_of("evaluate"),
+                     "batchwise evaluate runs/digits-001 --data validation --batch-size 256");
   return {"evaluate", run};
 }
 

@@ -25,18 +25,21 @@ Json run() {
   const CommonOptions& common = options_of("new");
   for (const Starter& starter : starters()) {
     if (starter.name != chosen_name()) continue;
-    if (!common.json) fmt::print("{}", starter.text);
+    if (!common.json) put(stdout, std::string(starter.text));
     return {{"name", starter.name}, {"text", starter.text}};
   }
-  throw InputError(fmt::format("no starter is named \"{}\"; there are {}", chosen_name(), names()));
+  throw InputError(
+      fmt::format("no starter is named \"{}\"; expected one of {}", chosen_name(), names()));
 }
 
 }  // namespace
 
 Command add_new(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand("new", "Print a commented starter experiment");
-  command.add_option("name", chosen_name(), "one of " + names())->required()->option_text("NAME");
+  CLI::App& command =
+      *program.add_subcommand("new", "print a commented starter experiment to make one's own");
+  command.add_option("NAME", chosen_name(), "one of " + names())->required()->option_text(" ");
   command.add_flag("--json", options_of("new").json, "print one JSON object on standard output");
+  command.footer("Example:\n  batchwise new mnist-mlp > experiment.toml");
   return {"new", run};
 }
 

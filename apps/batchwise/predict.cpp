@@ -1,8 +1,14 @@
 // batchwise predict: class probabilities of a run, one row a sample in file order.
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 
 #include "apps/batchwise/command.h"
 #include "engine/data/npy.h"
+#include "engine/error.h"
 #include "engine/train/inference.h"
 
 namespace batchwise::app {
@@ -14,12 +20,60 @@ struct PredictOptions {
   std::string out;
   std::int64_t batch_size = 0;
   bool logits = false;
-  std::vector<std::int64_t> compare;
+  std::string compare;  ///< batch sizes with commas between
 };
 
 PredictOptions& predict_options() {
   static PredictOptions options;
   return options;
+}
+
+std::vector<std::string> split_at_commas(const std::string& text) {
+  std::vector<std::string> parts(1);
+  for (const char character : text) {
+    if (character == ',') {
+      parts.emplace_back();
+    } else {
+      parts.back() += character;
+    }
+  }
+  return parts;
+}
+
+std::vector<std::int64_t> batch_sizes_of(const std::string& list) {
+  std::vector<std::int64_t> batch_sizes;
+  for (const std::string& part : split_at_commas(list)) batch_sizes.push_back(std::stoll(part));
+  return batch_sizes;
+}
+
+CLI::Validator batch_size_list() {
+  return {[](const std::string& list) {
+            const CLI::Validator is_batch_size = integer_up_to(kLargestCount);
+            for (const std::string& part : split_at_commas(list)) {
+              const std::string message = is_batch_size(part);
+              if (!message.empty()) return message + ", commas between";
+            }
+            return std::string{};
+          },
+          ""};
+}
+
+/// Found out before the work rather than after it.
+void check_writable(const std::filesystem::path& file) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored)) {
+    throw InputError(fmt::format("--out {} is a folder; expected a file", file.string()));
+  }
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  if (!std::filesystem::is_directory(folder, ignored)) {
+    throw InputError(fmt::format("--out {}: there is no folder {}; make it first", file.string(),
+                                 folder.string()));
+  }
+  const std::filesystem::path written = std::filesystem::exists(file, ignored) ? file : folder;
+  if (access(written.c_str(), W_OK) != 0) {
+    throw InputError(fmt::format("--out {}: {} cannot be written to: {}", file.string(),
+                                 written.string(), std::strerror(errno)));
+  }
 }
 
 Json compare(const CommonOptions& common, const Experiment& experiment,
@@ -28,8 +82,8 @@ Json compare(const CommonOptions& common, const Experiment& experiment,
   Json rows = Json::array();
   print(common, fmt::format("{:>10} {:>14} {:>18} {:>18}", "batch", "samples/s",
                             "samples differing", "largest difference"));
-  for (const BatchSizeComparison& row :
-       compare_batch_sizes(experiment, weights, samples, options.compare, !options.logits)) {
+  for (const BatchSizeComparison& row : compare_batch_sizes(
+           experiment, weights, samples, batch_sizes_of(options.compare), !options.logits)) {
     print(common,
           fmt::format("{:>10} {:>14.0f} {:>18} {:>18}", row.batch_size, row.samples_per_second,
                       row.differing_samples, row.largest_difference));
@@ -48,6 +102,7 @@ Json compare(const CommonOptions& common, const Experiment& experiment,
 Json run() {
   const PredictOptions& options = predict_options();
   const CommonOptions& common = options_of("predict");
+  check_writable(options.out);
   const RunFolder folder = RunFolder::open(options.run);
   const Experiment experiment = folder.experiment(common.overrides);
   const RunFolder::StoredWeights weights = folder.read_weights();
@@ -56,10 +111,10 @@ Json run() {
       options.batch_size > 0 ? options.batch_size : experiment.training.batch_size;
   Inference inference(experiment, weights, samples, batch_size, Phase::prediction, !options.logits);
   write_npy(options.out, samples.count, inference.classes(), inference.predict());
-  print(common,
-        fmt::format("{}: {} rows of {} {} ({}, batch {}, device {})", options.out, samples.count,
-                    inference.classes(), options.logits ? "logits" : "probabilities",
-                    samples.source, batch_size, inference.device()));
+  print(common, fmt::format("{}: {} rows of {} {} ({}, batch {}, device {})", options.out,
+                            samples.count, inference.classes(),
+                            options.logits ? "logits" : "probabilities", samples.source, batch_size,
+                            device_text(experiment.device, inference.device())));
   Json result{{"out", options.out},
               {"samples", samples.count},
               {"classes", inference.classes()},
@@ -76,27 +131,26 @@ Json run() {
 
 Command add_predict(CLI::App& program) {
   PredictOptions& options = predict_options();
-  CLI::App& command = *program.add_subcommand("predict", "Class probabilities of a run's model");
-  command.add_option("run", options.run, "run folder")->required()->option_text("RUN");
+  CLI::App& command = *program.add_subcommand(
+      "predict", "class probabilities of a run's model, one row a sample in file order");
+  command.add_option("RUN", options.run, "run folder")->required()->option_text(" ");
   command.add_option("--out", options.out, "file to write: float32 [samples, classes]")
       ->required()
       ->option_text("FILE.npy");
-  command.add_option("--data", options.data,
-                     "train | validation | test | PATH of a file or folder (default test)");
-  command.add_flag("--logits", options.logits, "logits in place of probabilities");
   command
-      .add_option("--batch-size", options.batch_size,
-                  "samples a pass holds (default: training's); changes no result")
-      ->check(CLI::PositiveNumber)
-      ->option_text("N");
+      .add_option("--data", options.data,
+                  "train | validation | test | PATH of a file or folder (default test)")
+      ->option_text("DATA");
+  command.add_flag("--logits", options.logits, "logits in place of probabilities");
+  add_inference_batch_size(command, options.batch_size);
   command
       .add_option("--compare-batch-sizes", options.compare,
-                  "report throughput at these batch sizes, and each sample's difference from its "
-                  "batch-of-one prediction")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber)
+                  "report throughput, and differences from the predictions one by one")
+      ->check(batch_size_list())
       ->option_text("N,N,...");
-  add_common_options(command, options_of("predict"));
+  add_common_options(
+      command, options_of("predict"),
+      "batchwise predict runs/digits-001 --out p.npy --compare-batch-sizes 1,32,1000");
   return {"predict", run};
 }
 

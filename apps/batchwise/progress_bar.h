@@ -24,23 +24,20 @@ class TrainingProgress final : public TrainingObserver {
   using Clock = std::chrono::steady_clock;
 
   void draw(const Progress& progress, double loss);
+  [[nodiscard]] double samples_left(const Progress& progress) const;
   void clear_line();
   void print_line(const std::string& line);
 
   ProgressMode mode_;
   bool terminal_;
-  std::int64_t epochs_;
   std::int64_t samples_;
-  std::int64_t max_steps_;
   std::int64_t steps_per_epoch_;
   std::int64_t bytes_;
+  TrainingConfig training_;
   Clock::time_point started_ = Clock::now();
   Clock::time_point drawn_ = started_;
   std::int64_t samples_at_start_ = -1;
   bool line_open_ = false;
 };
-
-/// "1:02:03", "2:03", "0:03".
-[[nodiscard]] std::string human_duration(double seconds);
 
 }  // namespace batchwise::app

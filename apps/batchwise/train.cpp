@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "apps/batchwise/command.h"
+#include "apps/batchwise/process.h"
 #include "apps/batchwise/progress_bar.h"
 #include "engine/data/load.h"
 #include "engine/error.h"
@@ -79,23 +80,28 @@ void say_header(const CommonOptions& common, const Session& session) {
                           experiment.name, session.training_plan().parameters.trainable_count(),
                           session.training_samples(), session.validation_samples(),
                           session.test_samples()));
-  say(common, fmt::format("device {}, fp32, numerics {} (level{} {}), batch {} in passes of {}, {} "
-                          "planned",
-                          session.backend().name(),
+  say(common, fmt::format("device {}, fp32, numerics {} (level{} {})",
+                          device_text(experiment.device, session.backend().name()),
                           experiment.numerics == Numerics::fast ? "fast" : "invariant",
-                          levels.size() > 1 ? "s" : "", fmt::join(levels, " "),
-                          experiment.training.batch_size, experiment.training.micro_batch_size,
+                          levels.size() > 1 ? "s" : "", fmt::join(levels, " ")));
+  say(common, fmt::format("batch {} in passes of {}, {} planned", experiment.training.batch_size,
+                          experiment.training.micro_batch_size,
                           human_bytes(session.memory_plan().total_bytes())));
 }
 
-void print_plan(const Session& session) {
+/// Prints the stages of the plan, or returns them for --json.
+Json explain_plan(const CommonOptions& common, const Session& session) {
   const Plan& plan = session.training_plan();
   const Program differentiated = differentiate(session.graph(), plan.parameters, plan.request);
-  fmt::print(
-      "== model graph ==\n{}\n== differentiated graph ==\n{}\n== lowered operations ==\n{}\n"
-      "== schedule ==\n{}\n== memory ==\n{}",
-      to_text(session.graph()), to_text(differentiated), to_text(plan.program), schedule_text(plan),
-      memory_text(plan));
+  const Json stages{{"model graph", to_text(session.graph())},
+                    {"differentiated graph", to_text(differentiated)},
+                    {"lowered operations", to_text(plan.program)},
+                    {"schedule", schedule_text(plan)},
+                    {"memory", memory_text(plan)}};
+  for (const auto& [title, text] : stages.items()) {
+    print(common, fmt::format("== {} ==\n{}", title, text.get<std::string>()));
+  }
+  return stages;
 }
 
 void print_summary(const CommonOptions& common, const TrainingSummary& summary,
@@ -109,10 +115,11 @@ void print_summary(const CommonOptions& common, const TrainingSummary& summary,
                               summary.validation->accuracy));
   }
   print(common,
-        fmt::format("{} steps in {:.2f} s ({:.2f} s of weight updates), planned {}, held {}",
-                    summary.progress.step, summary.progress.seconds,
-                    summary.progress.training_seconds, human_bytes(summary.planned_bytes),
-                    human_bytes(summary.peak_bytes)));
+        fmt::format("{} step{} in {:.2f} s ({:.2f} s of weight updates), planned {}, held {}",
+                    summary.progress.step, summary.progress.step == 1 ? "" : "s",
+                    summary.progress.seconds, summary.progress.training_seconds,
+                    human_bytes(summary.planned_bytes), human_bytes(summary.peak_bytes)));
+  if (summary.stopped_by != "epochs") print(common, "stopped by " + summary.stopped_by);
   print(common, fmt::format("weights_sha256 {}", summary.weights_sha256));
   print(common, folder.string());
 }
@@ -121,6 +128,7 @@ void print_summary(const CommonOptions& common, const TrainingSummary& summary,
 Experiment find_experiment(const TrainOptions& options, const CommonOptions& common) {
   if (!options.resume) return load_experiment(options.experiment, common.overrides);
   const RunFolder folder = RunFolder::open(options.out);
+  folder.check_marker();
   Experiment asked = folder.experiment(common.overrides);
   check_resume_changes(folder.experiment(), asked);
   folder.check_data_files();
@@ -140,15 +148,15 @@ Json run() {
   for (const std::string& note : dataset.notes) say(common, note);
   const std::vector<std::string> files = files_of(dataset);
   Session session(experiment, std::move(dataset));
-  if (options.explain) {
-    print_plan(session);
-    return Json::object();
-  }
+  if (options.explain) return explain_plan(common, session);
   say_header(common, session);
   take_initial_weights(options, common, session);
+  const DeferredSignals deferred;
   const RunFolder folder = options.resume ? RunFolder::open(out)
                                           : RunFolder::create(out, session.experiment(),
                                                               hash_files(files), options.overwrite);
+  if (options.resume) folder.record_limits(experiment.training);
+  say(common, fmt::format("writing {}", folder.path().string()));
   TrainingProgress progress(common, session);
   Trainer trainer(session, &folder, {.observer = &progress, .interrupted = stop_signal});
   if (options.resume) trainer.restore();
@@ -164,32 +172,36 @@ Json run() {
 Command add_train(CLI::App& program) {
   TrainOptions& options = train_options();
   CommonOptions& common = options_of("train");
-  CLI::App& command = *program.add_subcommand("train", "Train an experiment; writes a run folder");
-  command.add_option("experiment", options.experiment, "experiment file (TOML)")
-      ->option_text("EXPERIMENT.toml");
-  command.add_option("--out", options.out, "run folder (default runs/<experiment>-<NNN>)")
-      ->option_text("DIR");
-  command.add_flag("--resume", options.resume,
-                   "continue the run in --out from its last checkpoint");
-  command.add_flag("--overwrite", options.overwrite, "replace the run in --out");
+  CLI::App& command = *program.add_subcommand("train", "train an experiment; writes a run folder");
+  command.add_option("EXPERIMENT.toml", options.experiment, "experiment file")->option_text(" ");
+  const auto shorthand = [&](const std::string& name, const std::string& key,
+                             const std::string& value_name, const std::string& help) {
+    add_shorthand(command, common, name, key, value_name, help);
+  };
+  shorthand("--batch-size", "training.batch_size", "N|auto",
+            "samples a weight update averages over; auto: the largest that fits (default 32)");
+  shorthand("--micro-batch-size", "training.micro_batch_size", "N|auto",
+            "samples a pass holds in memory (default: the batch size)");
+  shorthand("--epochs", "training.epochs", "N",
+            "passes over the training set; 0 writes the initial weights (default 1)");
+  shorthand("--learning-rate", "optimizer.learning_rate", "RATE",
+            "peak learning rate (default 0.01 for sgd, 0.001 for the others)");
+  shorthand("--optimizer", "optimizer.name", "NAME", "sgd | adam | adamw | rmsprop (default adam)");
+  shorthand("--on-nonfinite", "training.on_nonfinite", "stop|skip",
+            "what to do at a loss or gradient that is not finite (default stop)");
   command.add_option("--init", options.init, "take the initial weights from this file")
       ->option_text("WEIGHTS.safetensors");
   command.add_flag("--init-partial", options.init_partial,
-                   "with --init: take the tensors that fit and list what was taken and left");
+                   "with --init: take the tensors that fit, and list what was taken and left");
+  command.add_option("--out", options.out, "run folder (default runs/<experiment>-<NNN>)")
+      ->option_text("DIR");
+  command.add_flag(
+      "--resume", options.resume,
+      "continue the run in --out; only epochs, max_steps and max_seconds may be raised");
+  command.add_flag("--overwrite", options.overwrite, "replace the run in --out");
   command.add_flag("--explain", options.explain, "print the stages of the plan; train nothing");
-  add_shorthand(command, common, "--batch-size", "training.batch_size", false,
-                "samples a weight update averages over, or auto: the largest that fits");
-  add_shorthand(command, common, "--micro-batch-size", "training.micro_batch_size", false,
-                "samples a pass holds in memory, or auto");
-  add_shorthand(command, common, "--epochs", "training.epochs", false,
-                "passes over the training set");
-  add_shorthand(command, common, "--learning-rate", "optimizer.learning_rate", false,
-                "peak learning rate");
-  add_shorthand(command, common, "--optimizer", "optimizer.name", true,
-                "sgd | adam | adamw | rmsprop");
-  add_shorthand(command, common, "--on-nonfinite", "training.on_nonfinite", true,
-                "stop | skip: what happens to an update that is not finite (default stop)");
-  add_common_options(command, common);
+  add_common_options(command, common,
+                     "batchwise train digits.toml --batch-size 128 --set training.max_steps=500");
   return {"train", run};
 }
 

@@ -106,6 +106,8 @@ const Backend& find_backend(std::string_view device) {
       "--device {}: unknown device; expected auto, cuda, cuda:N, cpu or emulated", device));
 }
 
+void set_cpu_threads(int threads) { cpu::set_threads(threads); }
+
 void register_kernel(std::string_view backend, std::string operation, Kernel kernel) {
   HostBackend& target = backend == "cpu" ? cpu_backend() : reference_backend();
   if (target.name() != backend) {

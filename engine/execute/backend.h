@@ -36,6 +36,10 @@ class Backend {
 /// build or machine does not have; the message says what there is.
 [[nodiscard]] const Backend& find_backend(std::string_view device);
 
+/// Threads of the cpu backend's kernels, the caller's counted; changes no result. Not during a
+/// step.
+void set_cpu_threads(int threads);
+
 /// Adds or replaces a kernel of a backend ("cpu", "reference"), for operations a user registered.
 void register_kernel(std::string_view backend, std::string operation, Kernel kernel);
 

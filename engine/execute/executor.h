@@ -37,6 +37,9 @@ class Executor {
   /// What follows an update's passes. Returns what it found.
   UpdateStatus run_update(const UpdateScalars& scalars);
 
+  /// A value of fixed extent in device memory.
+  [[nodiscard]] TensorView view(ValueId value) const { return bind(value, 1); }
+
   /// Copies a value to the host, dense and without padding: [leading, elements] of the plan's real
   /// type or i32, as stored. For results and diagnosis, not inside steps.
   [[nodiscard]] std::vector<std::byte> download(ValueId value, std::int64_t rows) const;

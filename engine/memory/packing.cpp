@@ -63,6 +63,27 @@ Packing pack_in_order(std::span<const BufferLifetime> buffers,
   return packing;
 }
 
+/// Places one buffer after another earlier than all others and keeps the orders that need fewer
+/// bytes, until none does or the lower bound is reached.
+Packing improved(std::span<const BufferLifetime> buffers, std::vector<std::size_t> order,
+                 std::int64_t alignment, std::int64_t lower_bound) {
+  Packing best = pack_in_order(buffers, order, alignment);
+  for (bool better = true; better && best.bytes > lower_bound;) {
+    better = false;
+    for (std::size_t moved = 1; moved < order.size() && best.bytes > lower_bound; ++moved) {
+      std::vector<std::size_t> candidate = order;
+      const auto at = candidate.begin() + static_cast<std::ptrdiff_t>(moved);
+      std::rotate(candidate.begin(), at, at + 1);
+      Packing packing = pack_in_order(buffers, candidate, alignment);
+      if (packing.bytes >= best.bytes) continue;
+      best = std::move(packing);
+      order = std::move(candidate);
+      better = true;
+    }
+  }
+  return best;
+}
+
 }  // namespace
 
 Packing pack(std::span<const BufferLifetime> buffers, std::int64_t alignment) {
@@ -73,6 +94,7 @@ Packing pack(std::span<const BufferLifetime> buffers, std::int64_t alignment) {
       [](const BufferLifetime& b) { return std::int64_t{b.last} - b.first; },
       [](const BufferLifetime& b) { return -std::int64_t{b.first}; },
   };
+  const std::int64_t lower_bound = lower_bound_of(buffers, alignment);
   Packing best;
   for (const Key& key : orders) {
     std::vector<std::size_t> order(buffers.size());
@@ -80,10 +102,11 @@ Packing pack(std::span<const BufferLifetime> buffers, std::int64_t alignment) {
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
       return key(buffers[a]) > key(buffers[b]);
     });
-    Packing packing = pack_in_order(buffers, order, alignment);
+    Packing packing = improved(buffers, std::move(order), alignment, lower_bound);
     if (best.offsets.empty() || packing.bytes < best.bytes) best = std::move(packing);
+    if (best.bytes == lower_bound) break;
   }
-  best.lower_bound = lower_bound_of(buffers, alignment);
+  best.lower_bound = lower_bound;
   return best;
 }
 

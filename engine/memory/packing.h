@@ -20,8 +20,8 @@ struct Packing {
   std::int64_t lower_bound = 0;  ///< the largest sum of buffers alive at once
 };
 
-/// Places each buffer at the lowest free offset, for several orders of placement, and keeps the
-/// smallest arena. Offsets are multiples of alignment.
+/// Places each buffer at the lowest free offset, for several orders of placement and improvements
+/// of each, and keeps the smallest arena. Offsets are multiples of alignment.
 [[nodiscard]] Packing pack(std::span<const BufferLifetime> buffers, std::int64_t alignment);
 
 }  // namespace batchwise

@@ -40,9 +40,10 @@ void check_batchnorm(const GraphNode& node, const Graph& graph, const PlanReques
     if (samples % group == 1 || group == 1) {
       throw InputError(fmt::format(
           "layer \"{}\" (batchnorm) would normalise a group of one value a channel: {} batch holds "
-          "{} samples in groups of {}; choose another batch_size{}, or set data.drop_last = true",
+          "{} samples in groups of {}; choose another batch_size{}{}",
           node.name, samples == batch ? "a" : "the last", samples, group,
-          layer.group == 0 ? "" : " or group"));
+          layer.group == 0 ? "" : " or group",
+          samples == batch ? "" : ", or set data.drop_last = true"));
     }
   }
 }
@@ -198,7 +199,9 @@ class ProgramBuilder {
     const OptimizerConfig& optimizer = request_.optimizer;
     const Dimensions weights{parameters_.weights_elements};
     const auto whole = [&](const char* name, ArenaKind arena) {
-      return add_fixed(name, arena, weights, ElementType::f32, true);
+      const ValueId value = add_fixed(name, arena, weights, ElementType::f32, true);
+      program_.values[value].covers_arena = true;
+      return value;
     };
     call(Section::update, "update_results", {loss_, predicted_, labels_, indices_}, {status_});
     const ValueId gradients = whole("gradients", ArenaKind::gradients);

@@ -12,6 +12,14 @@ struct Uses {
   std::vector<int> readers_since;
 };
 
+/// Whether two roots have bytes in common by what they are; what shares activation bytes is decided
+/// later, from lifetimes.
+bool overlap(const Program& program, ValueId a, ValueId b) {
+  const Value& left = program.values[a];
+  const Value& right = program.values[b];
+  return a == b || (left.arena == right.arena && (left.covers_arena || right.covers_arena));
+}
+
 void add_unique(std::vector<int>& list, int step) {
   if (step >= 0 && std::find(list.begin(), list.end(), step) == list.end()) list.push_back(step);
 }
@@ -25,6 +33,11 @@ Schedule schedule(const Program& program) {
   result.last_use.assign(program.values.size(), -1);
   std::vector<Uses> uses(program.values.size());
 
+  const auto for_each_overlapping = [&](ValueId root, auto&& visit) {
+    for (ValueId other = 0; other < static_cast<ValueId>(uses.size()); ++other) {
+      if (overlap(program, root, other)) visit(uses[other]);
+    }
+  };
   const auto note_use = [&](ValueId root, int step) {
     if (result.first_use[root] < 0) result.first_use[root] = step;
     result.last_use[root] = step;
@@ -35,17 +48,19 @@ Schedule schedule(const Program& program) {
     for (const ValueId id : program.steps[index].inputs) {
       if (id == kNoValue) continue;
       const ValueId root = program.root(id);
-      add_unique(needs, uses[root].writer);
+      for_each_overlapping(root, [&](const Uses& other) { add_unique(needs, other.writer); });
       uses[root].readers_since.push_back(step);
       note_use(root, step);
     }
     for (const ValueId id : program.steps[index].outputs) {
       if (id == kNoValue) continue;
       const ValueId root = program.root(id);
-      add_unique(needs, uses[root].writer);
-      for (const int reader : uses[root].readers_since) {
-        if (reader != step) add_unique(needs, reader);
-      }
+      for_each_overlapping(root, [&](const Uses& other) {
+        if (other.writer != step) add_unique(needs, other.writer);
+        for (const int reader : other.readers_since) {
+          if (reader != step) add_unique(needs, reader);
+        }
+      });
       uses[root] = {.writer = step, .readers_since = {}};
       note_use(root, step);
     }

@@ -8,7 +8,7 @@
 
 namespace batchwise {
 
-/// One run of a comparison.
+/// One run of a comparison. NaN stands for a value that does not exist.
 struct ComparedRun {
   std::string name;
   std::int64_t batch_size = 0;
@@ -20,7 +20,8 @@ struct ComparedRun {
   std::filesystem::path metrics_file;
 };
 
-/// Table, accuracy, throughput and loss curves of the runs.
+/// Table, accuracy, throughput and loss curves of the runs. Throws InputError when the metrics of
+/// one cannot be read.
 [[nodiscard]] std::string comparison_report(std::string_view title,
                                             std::span<const ComparedRun> runs);
 

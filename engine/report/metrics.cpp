@@ -9,6 +9,7 @@ namespace {
 
 /// The shortest text that reads back to the same double.
 std::string number(double value) {
+  if (value == 0.0 && std::signbit(value)) return "-0.0";  // readers take -0 for the integer 0
   return std::isfinite(value) ? fmt::format("{}", value) : "null";
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 
 #include "engine/data/labels.h"
 #include "engine/data/load.h"
@@ -65,6 +66,11 @@ Samples select_samples(const Experiment& experiment, const RunFolder::StoredWeig
                        const std::string& what) {
   const std::int64_t expected = input_dimensions(weights).elements();
   const bool is_split = what == "train" || what == "validation" || what == "test";
+  std::error_code ignored;
+  if (!is_split && !std::filesystem::exists(what, ignored)) {
+    throw InputError(fmt::format(
+        "--data {}: no such file or folder; expected train, validation, test or a path", what));
+  }
   Samples samples =
       is_split ? split_of(experiment, what) : load_samples(experiment.data, what, expected);
   if (samples.elements_per_sample() != expected) {

@@ -1,7 +1,8 @@
 #include "engine/train/progress.h"
 
-#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 
 #include "engine/error.h"
 
@@ -21,6 +22,9 @@ void for_each_member(P& progress, Visit&& visit) {
   visit("trained_samples", progress.trained_samples);
   visit("training_seconds", progress.training_seconds);
   visit("seconds", progress.seconds);
+  visit("train_loss", progress.train_loss);
+  visit("train_accuracy", progress.train_accuracy);
+  visit("validated_step", progress.validated_step);
   visit("stopped_early", progress.stopped_early);
   visit("best_epoch", progress.early_stopping.best_epoch);
   visit("best_step", progress.early_stopping.best_step);
@@ -28,17 +32,24 @@ void for_each_member(P& progress, Visit&& visit) {
   visit("metrics_bytes", progress.metrics_bytes);
 }
 
+/// JSON has neither NaN nor infinity: the library writes null for both.
+template <class T>
+void read(const nlohmann::json& json, T& value) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (json.is_null()) {
+      value = std::numeric_limits<T>::quiet_NaN();
+      return;
+    }
+  }
+  json.get_to(value);
+}
+
 }  // namespace
 
 std::string Progress::to_json() const {
   nlohmann::ordered_json json;
   for_each_member(*this, [&](const char* key, const auto& value) { json[key] = value; });
-  // JSON has no infinity: null stands for "no validation yet".
-  if (std::isfinite(early_stopping.best_loss)) {
-    json["best_loss"] = early_stopping.best_loss;
-  } else {
-    json["best_loss"] = nullptr;
-  }
+  json["best_loss"] = early_stopping.best_loss;
   return json.dump();
 }
 
@@ -46,8 +57,8 @@ Progress Progress::from_json(std::string_view text) {
   Progress progress;
   try {
     const nlohmann::json json = nlohmann::json::parse(text);
-    for_each_member(progress, [&](const char* key, auto& value) { json.at(key).get_to(value); });
-    const nlohmann::json& best = json.at("best_loss");
+    for_each_member(progress, [&](const char* key, auto& value) { read(json.at(key), value); });
+    const nlohmann::json& best = json.at("best_loss");  // null: no validation yet, infinite
     if (!best.is_null()) best.get_to(progress.early_stopping.best_loss);
   } catch (const nlohmann::json::exception& error) {
     throw InputError(std::string("a checkpoint's state cannot be read: ") + error.what());

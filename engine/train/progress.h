@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,9 @@ struct Progress {
   std::int64_t trained_samples = 0;  ///< since initialisation
   double training_seconds = 0.0;     ///< weight updates alone
   double seconds = 0.0;              ///< all
+  double train_loss = std::numeric_limits<double>::quiet_NaN();  ///< of the last epoch; NaN: none
+  double train_accuracy = std::numeric_limits<double>::quiet_NaN();
+  std::int64_t validated_step = -1;  ///< whose validation early stopping has counted
   bool stopped_early = false;
   EarlyStopping early_stopping;
   std::uint64_t metrics_bytes = 0;  ///< length of metrics.jsonl at this point

@@ -31,6 +31,7 @@ void check_resume_changes(const Experiment& recorded, const Experiment& asked) {
   allowed.training.epochs = recorded.training.epochs;
   allowed.training.max_steps = recorded.training.max_steps;
   allowed.training.max_seconds = recorded.training.max_seconds;
+  allowed.training.checkpoint_seconds = recorded.training.checkpoint_seconds;
   allowed.device = recorded.device;
   std::istringstream before(to_toml(recorded));
   std::istringstream after(to_toml(allowed));

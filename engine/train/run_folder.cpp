@@ -78,6 +78,23 @@ std::vector<std::int64_t> input_shape_from(const std::string& text, const fs::pa
   }
 }
 
+/// Publishes `temporary` as `target`. A run that is there is moved aside before it is deleted, so
+/// that a kill in the middle of that leaves no half of it, without its marker, under its name.
+void replace_folder(const fs::path& temporary, const fs::path& target) {
+  fs::path aside = target;
+  aside += fmt::format(".replaced-{}", getpid());
+  const bool replaces = fs::exists(fs::symlink_status(target));
+  if (replaces) fs::rename(target, aside);
+  try {
+    publish_folder(temporary, target);
+  } catch (const std::exception&) {
+    std::error_code ignored;
+    if (replaces) fs::rename(aside, target, ignored);
+    throw;
+  }
+  if (replaces) fs::remove_all(aside);
+}
+
 }  // namespace
 
 void RunFolder::check_creatable(const fs::path& path, bool overwrite) {
@@ -118,8 +135,7 @@ RunFolder RunFolder::create(const fs::path& path, const Experiment& experiment,
     write_durably(temporary / kMarker, "A run of batchwise; train --overwrite may replace it.\n");
     write_durably(temporary / "experiment.toml",
                   to_toml(experiment) + run_table(experiment.name, data_files));
-    if (overwrite) fs::remove_all(target);
-    publish_folder(temporary, target);
+    replace_folder(temporary, target);
   } catch (const std::exception& error) {
     std::error_code ignored;
     fs::remove_all(temporary, ignored);
@@ -159,6 +175,14 @@ Experiment RunFolder::experiment(std::span<const std::string> overrides) const {
   return experiment;
 }
 
+void RunFolder::record_limits(const TrainingConfig& limits) const {
+  Experiment recorded = experiment();
+  recorded.training.epochs = limits.epochs;
+  recorded.training.max_steps = limits.max_steps;
+  recorded.training.max_seconds = limits.max_seconds;
+  write_durably(experiment_file(), to_toml(recorded) + run_table(recorded.name, data_files()));
+}
+
 std::vector<DataFile> RunFolder::data_files() const {
   std::vector<DataFile> files;
   const toml::table document = toml::parse_file(experiment_file().string());
@@ -171,6 +195,13 @@ std::vector<DataFile> RunFolder::data_files() const {
         {(*entry)["path"].value_or(std::string{}), (*entry)["sha256"].value_or(std::string{})});
   }
   return files;
+}
+
+void RunFolder::check_marker() const {
+  if (holds_marker(path_)) return;
+  throw InputError(
+      fmt::format("{} is not a run of batchwise (it holds no {}), so it cannot be resumed",
+                  path_.string(), kMarker));
 }
 
 void RunFolder::check_data_files() const {

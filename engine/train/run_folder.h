@@ -43,8 +43,13 @@ class RunFolder {
   /// The resolved experiment, with the name it was started under. `overrides` as for
   /// load_experiment.
   [[nodiscard]] Experiment experiment(std::span<const std::string> overrides = {}) const;
+  /// Records limits (epochs, max_steps, max_seconds) that a resumed run was given, so that resuming
+  /// it once more reads them.
+  void record_limits(const TrainingConfig& limits) const;
   /// The hashes recorded when the run began.
   [[nodiscard]] std::vector<DataFile> data_files() const;
+  /// InputError where the folder lacks our marker, so that nobody's own files are written over.
+  void check_marker() const;
   /// InputError naming the first file whose bytes are not those the run began with.
   void check_data_files() const;
 

@@ -206,6 +206,7 @@ void Session::allocate(const Dataset& dataset) {
   arenas_ = Arenas(backend_, combined_arena_bytes(plans_), meter_);
   training_data_ = ResidentData(dataset.train, normalization_, backend_, meter_);
   training_.emplace(plans_[0], backend_, arenas_, training_data_.arrays());
+  gradients_ = plans_[0].program.find("gradients");
   upload_tables(plans_[0], backend_, arenas_);
   const std::int64_t batch = plans_[0].request.batch_size;
   prepare_passes(*training_, batch);
@@ -245,6 +246,8 @@ UpdateStatus Session::update(std::span<const std::int32_t> sample_ids, std::int6
     scalars.first_sample = first;
     training_->run_pass(std::min(rows_at_most, batch - first), scalars);
   }
+  const SampleRange own{0, batch, batch};
+  communicator_.reduce_partial_sums(training_->view(gradients_), own);
   return training_->run_update(scalars);
 }
 

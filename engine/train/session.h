@@ -9,6 +9,7 @@
 
 #include "engine/data/dataset.h"
 #include "engine/data/normalization.h"
+#include "engine/execute/communicator.h"
 #include "engine/execute/executor.h"
 #include "engine/model/experiment.h"
 #include "engine/model/graph.h"
@@ -75,6 +76,7 @@ class Session {
 
   Experiment experiment_;
   const Backend& backend_;
+  SingleProcess communicator_;
   Normalization normalization_;
   Graph graph_;
   ElementType data_type_ = ElementType::u8;
@@ -89,6 +91,7 @@ class Session {
   Arenas arenas_;
   ResidentData training_data_;
   ResidentData test_data_;
+  ValueId gradients_ = kNoValue;  ///< of the training plan: the whole arena
   std::optional<Executor> training_;
   std::optional<Executor> validation_;
   std::optional<Executor> test_;

@@ -13,8 +13,6 @@ Json or_null(const std::optional<SplitResult>& result, double SplitResult::*memb
   return result ? Json((*result).*member) : Json();
 }
 
-Json or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
-
 Json memory_of(const MemoryPlan& plan) {
   Json memory = Json::object();
   for (int kind = 0; kind < kArenaKinds; ++kind) {
@@ -42,8 +40,8 @@ std::string to_json(const TrainingSummary& summary, const Session& session) {
   Json json;
   json["test_loss"] = or_null(summary.test, &SplitResult::loss);
   json["test_accuracy"] = or_null(summary.test, &SplitResult::accuracy);
-  json["train_loss"] = or_null(summary.train_loss);
-  json["train_accuracy"] = or_null(summary.train_accuracy);
+  json["train_loss"] = progress.train_loss;
+  json["train_accuracy"] = progress.train_accuracy;
   json["validation_loss"] = or_null(summary.validation, &SplitResult::loss);
   json["validation_accuracy"] = or_null(summary.validation, &SplitResult::accuracy);
   json["best_epoch"] = best_kept ? Json(progress.early_stopping.best_epoch) : Json();
@@ -75,7 +73,7 @@ std::string to_json(const TrainingSummary& summary, const Session& session) {
   json["numerics"] = experiment.numerics == Numerics::fast ? "fast" : "invariant";
   json["numerics_levels"] = numerics_levels(experiment);
   json["version"] = version();
-  return json.dump(2);
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);  // a file name may be any bytes
 }
 
 }  // namespace batchwise

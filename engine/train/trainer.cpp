@@ -22,6 +22,11 @@ double now_seconds() {
 constexpr const char* kBestPrefix = "best/";
 std::string slot_prefix(int slot) { return fmt::format("optimizer_{}/", slot); }
 
+std::string resume_hint(const RunFolder* folder) {
+  if (folder == nullptr) return "";
+  return fmt::format("; train --resume --out {} continues", folder->path().string());
+}
+
 }  // namespace
 
 Trainer::Trainer(Session& session, const RunFolder* folder, TrainerOptions options)
@@ -109,9 +114,8 @@ Trainer::Stop Trainer::train_epoch() {
     const int signal = options_.interrupted ? options_.interrupted() : 0;
     if (signal != 0) {
       save_checkpoint();
-      throw Interrupted(signal, fmt::format("stopped by signal {} after step {}; the run continues "
-                                            "with train --resume",
-                                            signal, progress_.step));
+      throw Interrupted(signal, fmt::format("stopped by signal {} after step {}{}", signal,
+                                            progress_.step, resume_hint(folder_)));
     }
     const double between = experiment_.training.checkpoint_seconds;
     if (between > 0.0 && now_seconds() - checkpointed_ >= between) save_checkpoint();
@@ -176,10 +180,19 @@ void Trainer::handle_nonfinite(std::span<const std::int32_t> ids) {
       step, progress_.epoch, found, progress_.step));
 }
 
-void Trainer::validate(bool end_of_epoch) {
-  if (session_.validation_samples() == 0 || validated_step_ == progress_.step) return;
+/// Makes validation_ that of the present weights.
+void Trainer::measure_validation() {
+  if (measured_step_ == progress_.step) return;
   validation_ = session_.evaluate_validation();
-  validated_step_ = progress_.step;
+  measured_step_ = progress_.step;
+}
+
+/// Counts for early stopping once a step, also when the run was resumed after it had counted.
+void Trainer::validate(bool end_of_epoch) {
+  if (session_.validation_samples() == 0) return;
+  measure_validation();
+  if (progress_.validated_step == progress_.step) return;
+  progress_.validated_step = progress_.step;
   if (metrics_ && !end_of_epoch) {
     log(validation_metrics_line(progress_, *validation_));
   }
@@ -204,13 +217,14 @@ void Trainer::end_epoch() {
 
 void Trainer::write_epoch_metrics() {
   const auto samples = static_cast<double>(progress_.samples_in_epoch);
-  last_train_loss_ = progress_.epoch_loss_sum / samples;
-  last_train_accuracy_ = progress_.epoch_correct / samples;
+  progress_.train_loss = progress_.epoch_loss_sum / samples;
+  progress_.train_accuracy = progress_.epoch_correct / samples;
   if (metrics_) {
-    log(epoch_metrics_line(progress_, *last_train_loss_, *last_train_accuracy_, validation_));
+    log(epoch_metrics_line(progress_, progress_.train_loss, progress_.train_accuracy, validation_));
   }
   if (options_.observer != nullptr) {
-    options_.observer->on_epoch(progress_, *last_train_loss_, *last_train_accuracy_, validation_);
+    options_.observer->on_epoch(progress_, progress_.train_loss, progress_.train_accuracy,
+                                validation_);
   }
 }
 
@@ -219,15 +233,17 @@ TrainingSummary Trainer::finish(Stop stop) {
     // A limit cut the epoch short: resuming continues from here, so the checkpoint comes before
     // the epoch's line, which resuming cuts off again.
     save_checkpoint();
+    measure_validation();
     write_epoch_metrics();
   }
-  if (!best_weights_.empty()) upload_bytes(session_.weights(), best_weights_);
+  if (!best_weights_.empty()) {
+    upload_bytes(session_.weights(), best_weights_);
+    measured_step_ = -1;
+  }
+  measure_validation();
   TrainingSummary summary;
   summary.test = session_.evaluate_test();
-  summary.validation =
-      best_weights_.empty() && validation_ ? validation_ : session_.evaluate_validation();
-  summary.train_loss = last_train_loss_;
-  summary.train_accuracy = last_train_accuracy_;
+  summary.validation = validation_;
   summary.stopped_by = stop == Stop::max_steps        ? "max_steps"
                        : stop == Stop::max_seconds    ? "max_seconds"
                        : stop == Stop::early_stopping ? "early_stopping"
@@ -245,8 +261,8 @@ TrainingSummary Trainer::finish(Stop stop) {
                             .normalization = session_.normalization(),
                             .input_shape = {input.begin(), input.end()}});
     const std::string json = to_json(summary, session_);
-    write_durably(folder_->report_file(), run_report(folder_->metrics_file(), json));
     write_durably(folder_->summary_file(), json + "\n");
+    write_durably(folder_->report_file(), run_report(folder_->metrics_file(), json));
   }
   return summary;
 }

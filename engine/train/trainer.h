@@ -20,8 +20,6 @@ namespace batchwise {
 struct TrainingSummary {
   std::optional<SplitResult> test;
   std::optional<SplitResult> validation;  ///< of the weights that are kept
-  std::optional<double> train_loss;       ///< of the last epoch
-  std::optional<double> train_accuracy;
   Progress progress;
   std::string stopped_by;  ///< epochs | max_steps | max_seconds | early_stopping
   std::string weights_sha256;
@@ -72,6 +70,7 @@ class Trainer {
   void update(std::int64_t batch);
   void handle_nonfinite(std::span<const std::int32_t> ids);
   [[nodiscard]] Stop limit_reached() const;
+  void measure_validation();
   void validate(bool end_of_epoch);
   void end_epoch();
   void write_epoch_metrics();
@@ -89,9 +88,8 @@ class Trainer {
   LearningRate learning_rate_;
   Progress progress_;
   std::vector<std::int32_t> order_;
-  std::optional<SplitResult> validation_;  ///< the latest
-  std::int64_t validated_step_ = -1;
-  std::optional<double> last_train_loss_, last_train_accuracy_;
+  std::optional<SplitResult> validation_;  ///< of the weights after step measured_step_
+  std::int64_t measured_step_ = -1;
   std::vector<std::byte> best_weights_;  ///< the parameter arena, with early stopping
   std::optional<LineLog> metrics_;
   std::string pending_metrics_;

@@ -30,8 +30,8 @@
 //            b = fma(momentum, b, u);  w = fma(-rate, b, w)
 // Momenta (sgd's v, adam's m, rmsprop's b) whose magnitude is below 2^-100 become 0 before they are
 // used or stored, and so do means of squares (the other v) below 2^-126: otherwise the state of
-// weights that rarely see a gradient decays into subnormal numbers, with which CPUs compute a hundred
-// times slower. A momentum so small moves a weight by less than rate * 2^-73 (eps = 1e-8).
+// weights that rarely see a gradient decays into subnormal numbers, with which CPUs compute a
+// hundred times slower. A momentum so small moves a weight by less than rate * 2^-73 (eps = 1e-8).
 // Nothing is written when status.finite is 0, nor in frozen segments.
 #pragma once
 

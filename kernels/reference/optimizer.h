@@ -89,7 +89,7 @@ template <class T>
 /// Optimizer state as it is used and stored: 0 where it is too small to matter.
 template <class T>
 [[nodiscard]] T settled(T state, double smallest) {
-  return abs(state) < T(smallest) ? T(0) : state;
+  return abs(state) < T(smallest) ? T(0.0f) : state;
 }
 
 template <class T>

@@ -22,6 +22,6 @@ epochs = 5
       "consumer", ".", {});
   batchwise::Session session(experiment, batchwise::load_dataset(experiment.data, experiment.seed));
   const batchwise::TrainingSummary summary = batchwise::Trainer(session, nullptr).run();
-  std::printf("train accuracy %.3f\n", summary.train_accuracy.value_or(0.0));
-  return summary.train_accuracy > 0.9 ? 0 : 1;
+  std::printf("train accuracy %.3f\n", summary.progress.train_accuracy);
+  return summary.progress.train_accuracy > 0.9 ? 0 : 1;
 }

@@ -7,7 +7,7 @@
 #include "kernels/ops/batchnorm.h"
 #include "tests/kernels/cpu_comparison.h"
 
-namespace batchwise::testing {
+namespace batchwise::cpu_testing {
 namespace {
 
 struct Shape {
@@ -173,4 +173,4 @@ TEST(CpuBatchNorm, EvaluationHasTheReferencesBits) {
 }
 
 }  // namespace
-}  // namespace batchwise::testing
+}  // namespace batchwise::cpu_testing

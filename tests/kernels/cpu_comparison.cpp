@@ -10,7 +10,7 @@
 #include "kernels/cpu/kernels.h"
 #include "kernels/reference/kernels.h"
 
-namespace batchwise::testing {
+namespace batchwise::cpu_testing {
 namespace {
 
 [[nodiscard]] Kernel find(KernelTable table, std::string_view operation) {
@@ -157,4 +157,4 @@ std::vector<std::vector<std::int64_t>> splits(std::int64_t rows) {
   return result;
 }
 
-}  // namespace batchwise::testing
+}  // namespace batchwise::cpu_testing

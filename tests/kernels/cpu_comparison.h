@@ -10,7 +10,7 @@
 
 #include "kernels/ops/kernel.h"
 
-namespace batchwise::testing {
+namespace batchwise::cpu_testing {
 
 /// Owns an array of any strides. Memory between and around the elements starts as 0xFF bytes.
 class Buffer {
@@ -102,4 +102,4 @@ inline constexpr std::int64_t kBatches[] = {1,  2,  3,  5,   7,   8,   16,  17,
 inline constexpr std::int64_t kFeatures[] = {1,  2,   3,   10,  15,  16,  17,  31,
                                              64, 100, 128, 255, 256, 257, 300, 784};
 
-}  // namespace batchwise::testing
+}  // namespace batchwise::cpu_testing

@@ -4,7 +4,7 @@
 #include "kernels/ops/reduction_order.h"
 #include "tests/kernels/cpu_comparison.h"
 
-namespace batchwise::testing {
+namespace batchwise::cpu_testing {
 namespace {
 
 /// Calls body(batch, inputs, units) for every batch size and feature size, of either axis, with a
@@ -116,4 +116,4 @@ TEST(CpuDense, ManyChunksOfSamplesFoldLikeTheReference) {
 }
 
 }  // namespace
-}  // namespace batchwise::testing
+}  // namespace batchwise::cpu_testing

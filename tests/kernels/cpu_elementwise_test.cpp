@@ -6,7 +6,7 @@
 #include "kernels/ops/activation.h"
 #include "tests/kernels/cpu_comparison.h"
 
-namespace batchwise::testing {
+namespace batchwise::cpu_testing {
 namespace {
 
 constexpr int kFunctions = 5;
@@ -120,4 +120,4 @@ TEST(CpuGather, DividesBytesExactlyByAnyDivisor) {
 }
 
 }  // namespace
-}  // namespace batchwise::testing
+}  // namespace batchwise::cpu_testing

@@ -6,7 +6,7 @@
 #include "kernels/ops/optimizer.h"
 #include "tests/kernels/cpu_comparison.h"
 
-namespace batchwise::testing {
+namespace batchwise::cpu_testing {
 namespace {
 
 /// A record in a buffer of bytes.
@@ -133,4 +133,4 @@ TEST(CpuUpdate, ResultsHaveTheReferencesBits) {
 }
 
 }  // namespace
-}  // namespace batchwise::testing
+}  // namespace batchwise::cpu_testing

@@ -3,7 +3,7 @@
 
 #include "tests/kernels/cpu_comparison.h"
 
-namespace batchwise::testing {
+namespace batchwise::cpu_testing {
 namespace {
 
 void expect_softmax(Buffer logits, std::int64_t rows, std::int64_t classes) {
@@ -46,4 +46,4 @@ TEST(CpuSoftmax, TakesTheLowestOfEqualLogitsAndPassesNaN) {
 }
 
 }  // namespace
-}  // namespace batchwise::testing
+}  // namespace batchwise::cpu_testing

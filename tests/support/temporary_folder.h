@@ -1,12 +1,14 @@
 // A folder for one test's files, removed with everything in it at the end of its scope.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 namespace batchwise {
 
@@ -34,5 +36,15 @@ class TemporaryFolder {
  private:
   std::filesystem::path path_;
 };
+
+/// The names in a folder, sorted.
+[[nodiscard]] inline std::vector<std::string> names_in(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
 
 }  // namespace batchwise

@@ -11,7 +11,7 @@
 
 #include "engine/files/file_reader.h"
 #include "tests/engine/files/failing_writes.h"
-#include "tests/engine/files/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace batchwise {
 namespace {
@@ -32,24 +32,24 @@ std::string error_of_writing(const std::filesystem::path& path, const std::strin
 }
 
 TEST(DurableFile, WritesPartsOneAfterAnother) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const std::string first = "one ", third = "three";
   const std::array parts = {std::as_bytes(std::span(first)), std::span<const std::byte>(),
                             std::as_bytes(std::span(third))};
   write_durably(folder / "file", parts);
   EXPECT_EQ(read_file(folder / "file"), "one three");
-  EXPECT_THAT(testing::names_in(folder.path()), ElementsAre("file"));
+  EXPECT_THAT(names_in(folder.path()), ElementsAre("file"));
 }
 
 TEST(DurableFile, ReplacesALongerFile) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   write_durably(folder / "file", "a long content");
   write_durably(folder / "file", "short");
   EXPECT_EQ(read_file(folder / "file"), "short");
 }
 
 TEST(DurableFile, WritesBareNamesIntoTheCurrentFolder) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const auto before = std::filesystem::current_path();
   std::filesystem::current_path(folder.path());
   const std::string error = error_of_writing("file", "content");
@@ -59,7 +59,7 @@ TEST(DurableFile, WritesBareNamesIntoTheCurrentFolder) {
 }
 
 TEST(DurableFile, KeepsTheOldFileWhereTheNewOneDoesNotFit) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   write_durably(folder / "file", "old");
   std::string error;
   {
@@ -69,11 +69,11 @@ TEST(DurableFile, KeepsTheOldFileWhereTheNewOneDoesNotFit) {
   EXPECT_THAT(error, AllOf(HasSubstr((folder / "file").string()), HasSubstr("(5000 bytes)"),
                            HasSubstr("File too large"), HasSubstr("ulimit -f")));
   EXPECT_EQ(read_file(folder / "file"), "old");
-  EXPECT_THAT(testing::names_in(folder.path()), ElementsAre("file"));
+  EXPECT_THAT(names_in(folder.path()), ElementsAre("file"));
 }
 
 TEST(DurableFile, KeepsTheOldFileOnAFullDisk) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const auto result = testing::on_small_disk(folder.path(), 64 << 10, [&]() -> std::string {
     write_durably(folder / "file", "old");
     const std::string error = error_of_writing(folder / "file", std::string(100'000, 'x'));
@@ -81,7 +81,7 @@ TEST(DurableFile, KeepsTheOldFileOnAFullDisk) {
       return "unexpected message: " + error;
     }
     if (read_file(folder / "file") != "old") return "the old file is gone";
-    if (testing::names_in(folder.path()).size() != 1) return "a temporary file is left";
+    if (names_in(folder.path()).size() != 1) return "a temporary file is left";
     return "";
   });
   if (result == testing::ChildResult::no_disk) GTEST_SKIP() << "this system mounts no tmpfs for us";
@@ -89,7 +89,7 @@ TEST(DurableFile, KeepsTheOldFileOnAFullDisk) {
 }
 
 TEST(DurableFile, NamesAFolderThatIsNotWritable) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   using std::filesystem::perms;
   std::filesystem::permissions(folder.path(), perms::owner_read | perms::owner_exec |
                                                   perms::others_read | perms::others_exec);
@@ -102,21 +102,21 @@ TEST(DurableFile, NamesAFolderThatIsNotWritable) {
   std::filesystem::permissions(folder.path(), perms::owner_all);
   EXPECT_THAT(error, AllOf(HasSubstr("Permission denied"), HasSubstr("make the folder"),
                            HasSubstr(folder.path().string())));
-  EXPECT_THAT(testing::names_in(folder.path()), IsEmpty());
+  EXPECT_THAT(names_in(folder.path()), IsEmpty());
 }
 
 TEST(DurableFile, NamesAMissingFolder) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   EXPECT_THAT(error_of_writing(folder / "missing/file", "content"),
               AllOf(HasSubstr("No such file or directory"),
                     HasSubstr("create the folder " + (folder / "missing").string())));
 }
 
 TEST(DurableFile, DoesNotReplaceAFolder) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "name");
   EXPECT_THAT(error_of_writing(folder / "name", "content"), HasSubstr("directory"));
-  EXPECT_THAT(testing::names_in(folder.path()), ElementsAre("name"));
+  EXPECT_THAT(names_in(folder.path()), ElementsAre("name"));
 }
 
 TEST(DurableFile, ErrorsSayWhatToDo) {
@@ -134,16 +134,16 @@ TEST(DurableFile, FolderOfIgnoresATrailingSlash) {
 }
 
 TEST(PublishFolder, RenamesIt) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "new.partial");
   write_durably(folder / "new.partial/file", "content");
   publish_folder(folder / "new.partial", folder / "new");
-  EXPECT_THAT(testing::names_in(folder.path()), ElementsAre("new"));
+  EXPECT_THAT(names_in(folder.path()), ElementsAre("new"));
   EXPECT_EQ(read_file(folder / "new/file"), "content");
 }
 
 TEST(PublishFolder, LeavesAFolderThatHoldsSomething) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "new.partial");
   std::filesystem::create_directory(folder / "old");
   write_durably(folder / "old/file", "content");

@@ -9,7 +9,7 @@
 
 #include "engine/error.h"
 #include "engine/files/durable_file.h"
-#include "tests/engine/files/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace batchwise {
 namespace {
@@ -26,7 +26,7 @@ std::string error_of_reading(const std::filesystem::path& path) {
 }
 
 TEST(FileReader, ReadsPiecesInOrder) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   write_durably(folder / "file", "abcdef");
   FileReader reader(folder / "file");
   std::array<char, 3> piece{};
@@ -39,21 +39,21 @@ TEST(FileReader, ReadsPiecesInOrder) {
 }
 
 TEST(FileReader, ReadsBinaryFilesWhole) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const std::string content("a\0b\r\n\xff", 6);
   write_durably(folder / "file", content);
   EXPECT_EQ(read_file(folder / "file"), content);
 }
 
 TEST(FileReader, NamesWhatCannotBeRead) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   EXPECT_THAT(error_of_reading(folder / "missing"), HasSubstr("missing: No such file"));
   EXPECT_THAT(error_of_reading(folder.path()), HasSubstr("it is a folder, expected a file"));
   EXPECT_THAT(error_of_reading("/dev/zero"), HasSubstr("a device or a pipe"));
 }
 
 TEST(FileReader, DoesNotWaitForANamedPipe) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
   EXPECT_THAT(error_of_reading(folder / "pipe"), HasSubstr("a device or a pipe"));
 }

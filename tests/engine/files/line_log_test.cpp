@@ -15,7 +15,7 @@
 #include "engine/files/durable_file.h"
 #include "engine/files/file_reader.h"
 #include "tests/engine/files/failing_writes.h"
-#include "tests/engine/files/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace batchwise {
 namespace {
@@ -24,7 +24,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 TEST(LineLog, AppendsLinesAndCountsBytes) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   {
     LineLog log(folder / "log");
     EXPECT_EQ(log.bytes(), 0);
@@ -41,7 +41,7 @@ TEST(LineLog, AppendsLinesAndCountsBytes) {
 }
 
 TEST(LineLog, IsCutBackToALengthItHad) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   write_durably(folder / "log", "one\ntwo\nthree\n");
   {
     LineLog log(folder / "log", 8);
@@ -54,7 +54,7 @@ TEST(LineLog, IsCutBackToALengthItHad) {
 }
 
 TEST(LineLog, RefusesALengthItNeverHad) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   write_durably(folder / "log", "one\ntwo\n");
   EXPECT_THROW(LineLog(folder / "log", 6), InputError);
   try {
@@ -68,7 +68,7 @@ TEST(LineLog, RefusesALengthItNeverHad) {
 }
 
 TEST(LineLog, DropsATornLastLine) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   write_durably(folder / "log", "one\n{\"lo");
   {
     LineLog log(folder / "log");
@@ -79,7 +79,7 @@ TEST(LineLog, DropsATornLastLine) {
 }
 
 TEST(LineLog, HoldsNoPartOfALineThatDidNotFit) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   LineLog log(folder / "log");
   log.append("one");
   std::string message;
@@ -100,13 +100,13 @@ TEST(LineLog, HoldsNoPartOfALineThatDidNotFit) {
 }
 
 TEST(LineLog, NamesAFileThatCannotBeOpened) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   EXPECT_THROW(LineLog(folder / "missing/log"), RunError);
   EXPECT_THROW(LineLog(folder.path()), RunError);
 }
 
 TEST(LineLog, LosesAtMostTheLastLineToAKill) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const std::string line(1000, 'x');
   std::uint64_t before = 0;
   for (int round = 0; round < 10; ++round) {

@@ -12,7 +12,7 @@
 #include "engine/files/file_reader.h"
 #include "engine/files/sha256.h"
 #include "tests/engine/files/failing_writes.h"
-#include "tests/engine/files/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace batchwise {
 namespace {
@@ -63,7 +63,7 @@ class Safetensors : public ::testing::Test {
   }
 
  private:
-  testing::TemporaryFolder folder_;
+  TemporaryFolder folder_;
 };
 
 // Header length 200, the header padded with 3 spaces, then step = 3 (I64), w = {1, -2} (F32) and
@@ -141,7 +141,7 @@ TEST_F(Safetensors, RefusesToWriteWhatCouldNotBeRead) {
 TEST_F(Safetensors, LeavesNothingWhereTheFileDoesNotFit) {
   const testing::FileSizeLimit limit(100);
   EXPECT_THROW(write_safetensors(path(), small_tensors()), RunError);
-  EXPECT_TRUE(testing::names_in(path().parent_path()).empty());
+  EXPECT_TRUE(names_in(path().parent_path()).empty());
 }
 
 TEST_F(Safetensors, DetectsEveryTruncationAndExtension) {

@@ -8,7 +8,7 @@
 
 #include "engine/error.h"
 #include "engine/files/durable_file.h"
-#include "tests/engine/files/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace batchwise {
 namespace {
@@ -39,7 +39,7 @@ TEST(Sha256, DoesNotDependOnHowTheBytesArrive) {
 }
 
 TEST(Sha256, OfAFileIsThatOfItsBytes) {
-  const testing::TemporaryFolder folder;
+  const TemporaryFolder folder;
   std::string content((std::size_t{1} << 20) + 7, 'x');  // more than one read
   content.back() = 'y';
   write_durably(folder / "long", content);

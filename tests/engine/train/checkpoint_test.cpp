@@ -16,7 +16,7 @@
 #include "engine/files/durable_file.h"
 #include "engine/files/file_reader.h"
 #include "tests/engine/files/failing_writes.h"
-#include "tests/engine/files/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace batchwise {
 namespace {
@@ -63,7 +63,7 @@ class CheckpointStoreTest : public ::testing::Test {
     EXPECT_THAT(loaded->checkpoint.tensors, UnorderedElementsAreArray(expected.tensors));
   }
 
-  testing::TemporaryFolder run_;
+  TemporaryFolder run_;
 };
 
 TEST_F(CheckpointStoreTest, HasNothingToLoadAtFirst) {
@@ -82,14 +82,14 @@ TEST_F(CheckpointStoreTest, LoadsTheNewestAndKeepsTwo) {
     expect_is(loaded, step);
     EXPECT_THAT(loaded->damaged, IsEmpty());
   }
-  EXPECT_THAT(testing::names_in(folder()), ElementsAre(name_of_step(10), name_of_step(100)));
+  EXPECT_THAT(names_in(folder()), ElementsAre(name_of_step(10), name_of_step(100)));
 }
 
 TEST_F(CheckpointStoreTest, KeepsAsManyAsAsked) {
   CheckpointStore one(folder(), 1);
   one.save(1, checkpoint_at(1));
   one.save(2, checkpoint_at(2));
-  EXPECT_THAT(testing::names_in(folder()), ElementsAre(name_of_step(2)));
+  EXPECT_THAT(names_in(folder()), ElementsAre(name_of_step(2)));
 }
 
 TEST_F(CheckpointStoreTest, OrdersStepsByNumberBeyondTwelveDigits) {
@@ -105,7 +105,7 @@ TEST_F(CheckpointStoreTest, SavesTheSameStepTwice) {
   store.save(5, checkpoint_at(5));
   store.save(5, checkpoint_at(5));
   expect_is(store.load_newest(), 5);
-  EXPECT_THAT(testing::names_in(folder()), ElementsAre(name_of_step(5)));
+  EXPECT_THAT(names_in(folder()), ElementsAre(name_of_step(5)));
 }
 
 TEST_F(CheckpointStoreTest, RemovesTemporariesOfKilledSavesAndNothingElse) {
@@ -115,8 +115,7 @@ TEST_F(CheckpointStoreTest, RemovesTemporariesOfKilledSavesAndNothingElse) {
   write_durably(folder() / "notes.txt", "a user's file");
   expect_is(store.load_newest(), 1);
   store.save(3, checkpoint_at(3));
-  EXPECT_THAT(testing::names_in(folder()),
-              ElementsAre("notes.txt", name_of_step(1), name_of_step(3)));
+  EXPECT_THAT(names_in(folder()), ElementsAre("notes.txt", name_of_step(1), name_of_step(3)));
 }
 
 TEST_F(CheckpointStoreTest, DetectsOrSurvivesEveryChangedByte) {
@@ -205,7 +204,7 @@ TEST_F(CheckpointStoreTest, GivesUpLaterStepsOnceItSavedAnEarlierOne) {
   const auto loaded = store.load_newest();
   expect_is(loaded, 150);
   EXPECT_THAT(loaded->damaged, IsEmpty());
-  EXPECT_THAT(testing::names_in(folder()), ElementsAre(name_of_step(100), name_of_step(150)));
+  EXPECT_THAT(names_in(folder()), ElementsAre(name_of_step(100), name_of_step(150)));
 }
 
 TEST_F(CheckpointStoreTest, ListsAllWhereAllAreDamaged) {
@@ -240,7 +239,7 @@ TEST_F(CheckpointStoreTest, FailingSaveKeepsAllAndSaysHowToResume) {
               AllOf(StartsWith("cannot write " + file(3).string()), HasSubstr("File too large"),
                     HasSubstr("newest good checkpoint is " + file(2).string() + " (step 2)"),
                     HasSubstr("`batchwise train --resume --out " + run_.path().string() + "`")));
-  EXPECT_THAT(testing::names_in(folder()), ElementsAre(name_of_step(1), name_of_step(2)));
+  EXPECT_THAT(names_in(folder()), ElementsAre(name_of_step(1), name_of_step(2)));
   expect_is(store.load_newest(), 2);
 }
 
@@ -271,7 +270,7 @@ TEST_F(CheckpointStoreTest, KeepsTheLastGoodOneOnAFullDisk) {
     }
     const auto loaded = store.load_newest();
     if (!loaded || loaded->step != 2 || !loaded->damaged.empty()) return "step 2 is gone";
-    return testing::names_in(folder()).size() == 2 ? "" : "a file is left or missing";
+    return names_in(folder()).size() == 2 ? "" : "a file is left or missing";
   });
   if (result == testing::ChildResult::no_disk) GTEST_SKIP() << "this system mounts no tmpfs for us";
   EXPECT_EQ(result, testing::ChildResult::succeeded);
