@@ -53,13 +53,16 @@ double ratio_or_nan(double part, double whole) {
 ComparedRun train_at(const CommonOptions& common, const std::filesystem::path& out,
                      std::int64_t batch_size) {
   const Experiment experiment = demo_experiment(common, batch_size);
+  const Stopwatch stopwatch;
   Session session(experiment, load_dataset(experiment.data, experiment.seed));
   say(common, fmt::format("training at batch {}, device {}", batch_size,
                           device_text(experiment.device, session.backend().name())));
   const RunFolder folder =
       RunFolder::create(out / experiment.name, session.experiment(), {}, false);
   TrainingProgress progress(common, session);
-  Trainer trainer(session, &folder, {.observer = &progress, .interrupted = stop_signal});
+  Trainer trainer(
+      session, &folder,
+      {.observer = &progress, .interrupted = stop_signal, .seconds_spent = stopwatch.seconds()});
   const TrainingSummary summary = trainer.run();
   const SplitResult none{.loss = std::numeric_limits<double>::quiet_NaN(),
                          .accuracy = std::numeric_limits<double>::quiet_NaN()};

@@ -144,6 +144,7 @@ Json run() {
                                                         : std::filesystem::path(options.out);
   if (!options.resume && !options.explain) RunFolder::check_creatable(out, options.overwrite);
 
+  const Stopwatch stopwatch;
   Dataset dataset = load_dataset(experiment.data, experiment.seed);
   for (const std::string& note : dataset.notes) say(common, note);
   const std::vector<std::string> files = files_of(dataset);
@@ -158,7 +159,9 @@ Json run() {
   if (options.resume) folder.record_limits(experiment.training);
   say(common, fmt::format("writing {}", folder.path().string()));
   TrainingProgress progress(common, session);
-  Trainer trainer(session, &folder, {.observer = &progress, .interrupted = stop_signal});
+  Trainer trainer(
+      session, &folder,
+      {.observer = &progress, .interrupted = stop_signal, .seconds_spent = stopwatch.seconds()});
   if (options.resume) trainer.restore();
   const TrainingSummary summary = trainer.run();
   print_summary(common, summary, folder.path());

@@ -95,7 +95,7 @@ ValueId Emitter::partials_of(ValueId parameter) const {
 
 ValueId Emitter::indices() const { return program_.find("indices"); }
 ValueId Emitter::status() const { return program_.find("status"); }
-const Dimensions& Emitter::shape(ValueId value) const { return program_.values[value].shape; }
+Dimensions Emitter::shape(ValueId value) const { return program_.values[value].shape; }
 
 void Emitter::call(std::string operation, std::vector<ValueId> inputs, std::vector<ValueId> outputs,
                    Attributes attributes) {

@@ -37,7 +37,7 @@ class Emitter {
   /// The sample ids of the update's batch; kNoValue outside training.
   [[nodiscard]] ValueId indices() const;
   [[nodiscard]] ValueId status() const;
-  [[nodiscard]] const Dimensions& shape(ValueId value) const;
+  [[nodiscard]] Dimensions shape(ValueId value) const;
 
   void call(std::string operation, std::vector<ValueId> inputs, std::vector<ValueId> outputs,
             Attributes attributes = {});

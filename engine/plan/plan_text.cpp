@@ -1,5 +1,6 @@
 // The plan's stages as text, for `batchwise train --explain`.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "engine/operations/operation.h"
 #include "engine/plan/plan.h"
@@ -38,9 +39,7 @@ double bytes_of(const Plan& plan, const Step& step) {
 }
 
 std::string list_of(const std::vector<int>& steps) {
-  std::string text;
-  for (const int step : steps) text += (text.empty() ? "" : ",") + std::to_string(step);
-  return text.empty() ? "-" : text;
+  return steps.empty() ? "-" : fmt::format("{}", fmt::join(steps, ","));
 }
 
 }  // namespace

@@ -251,34 +251,44 @@ UpdateStatus Session::update(std::span<const std::int32_t> sample_ids, std::int6
   return training_->run_update(scalars);
 }
 
-std::string Session::describe_nonfinite(std::span<const std::int32_t> sample_ids) const {
-  const Plan& plan = training_plan();
-  const std::vector<std::byte> losses = training_->download(plan.program.find("loss"), 1);
+std::vector<std::int32_t> Session::nonfinite_samples(
+    std::span<const std::int32_t> sample_ids) const {
+  const std::vector<std::byte> losses =
+      training_->download(training_plan().program.find("loss"), 1);
   std::vector<std::int32_t> samples;
   for (std::size_t position = 0; position < sample_ids.size(); ++position) {
     if (!finite_at(losses, static_cast<std::int64_t>(position), backend_.real())) {
       samples.push_back(sample_ids[position]);
     }
   }
-  std::vector<std::string> gradients;
+  return samples;
+}
+
+std::vector<std::string> Session::nonfinite_gradients() const {
+  const Plan& plan = training_plan();
+  const std::vector<std::byte> values = training_->download(gradients_, 1);
+  std::vector<std::string> names;
   for (const ParameterPlace& place : plan.parameters.places) {
-    const ValueId gradient = plan.program.find(place.spec.name + ".gradient");
-    if (gradient == kNoValue) continue;
-    const std::vector<std::byte> values = training_->download(plan.program.find("gradients"), 1);
+    if (plan.program.find(place.spec.name + ".gradient") == kNoValue) continue;
+    bool finite = true;
     for (std::int64_t element = place.offset; element < place.offset + place.count; ++element) {
-      if (finite_at(values, element, backend_.real())) continue;
-      gradients.push_back(place.spec.name);
-      break;
+      finite = finite && finite_at(values, element, backend_.real());
     }
+    if (!finite) names.push_back(place.spec.name);
   }
+  return names;
+}
+
+std::string Session::describe_nonfinite(std::span<const std::int32_t> sample_ids) const {
+  const std::vector<std::int32_t> samples = nonfinite_samples(sample_ids);
+  const std::vector<std::string> gradients = nonfinite_gradients();
   std::string text;
   if (!gradients.empty()) text += fmt::format("the gradient of {}", first_of(gradients));
-  if (!samples.empty()) {
+  if (samples.empty()) {
+    text += fmt::format(" (batch of samples {})", first_of(sample_ids));
+  } else {
     text += fmt::format("{}the loss of sample{} {}", text.empty() ? "" : " and ",
                         samples.size() > 1 ? "s" : "", first_of(samples));
-  } else {
-    text += fmt::format(" (batch of samples {})",
-                        first_of(std::vector<std::int32_t>(sample_ids.begin(), sample_ids.end())));
   }
   return text;
 }

@@ -67,6 +67,10 @@ class Session {
   [[nodiscard]] std::string weights_sha256() const;
 
  private:
+  [[nodiscard]] std::vector<std::int32_t> nonfinite_samples(
+      std::span<const std::int32_t> sample_ids) const;
+  [[nodiscard]] std::vector<std::string> nonfinite_gradients() const;
+
   void split_and_check(const Dataset& dataset);
   void resolve_batch_sizes();
   void make_plans(const Dataset& dataset);

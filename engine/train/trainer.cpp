@@ -36,8 +36,8 @@ Trainer::Trainer(Session& session, const RunFolder* folder, TrainerOptions optio
       experiment_(session.experiment()),
       learning_rate_(experiment_, session.steps_per_epoch()),
       order_(static_cast<std::size_t>(session.training_samples())),
-      started_(now_seconds()),
-      checkpointed_(started_) {
+      started_(now_seconds() - options_.seconds_spent),
+      checkpointed_(now_seconds()) {
   if (folder_ != nullptr) checkpoints_.emplace(folder_->checkpoints());
 }
 

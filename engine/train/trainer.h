@@ -41,6 +41,9 @@ struct TrainerOptions {
   TrainingObserver* observer = nullptr;
   /// Asked after every update; a number other than 0 stops the run with a checkpoint.
   std::function<int()> interrupted;
+  /// What this run took before the trainer was made (reading data, planning); counts as its
+  /// seconds.
+  double seconds_spent = 0.0;
 };
 
 /// Thrown when options.interrupted stopped the run; the checkpoint is written.

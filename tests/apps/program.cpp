@@ -17,10 +17,19 @@
 namespace batchwise {
 namespace {
 
+/// A sanitizer must let the program handle memory that cannot be had, rather than end it.
+void allow_failing_allocations() {
+  const char* const set = std::getenv("ASAN_OPTIONS");
+  const std::string options =
+      std::string(set == nullptr ? "" : set) + ":allocator_may_return_null=1";
+  setenv("ASAN_OPTIONS", options.c_str(), 1);
+}
+
 /// In the child: never returns.
 [[noreturn]] void execute(const std::filesystem::path& folder,
                           const std::vector<std::string>& arguments) {
   setenv("OMP_NUM_THREADS", "1", 1);
+  allow_failing_allocations();
   std::vector<char*> pointers{const_cast<char*>(BATCHWISE_PROGRAM)};
   for (const std::string& argument : arguments) {
     pointers.push_back(const_cast<char*>(argument.c_str()));

@@ -192,6 +192,23 @@ TEST(BatchNormPlanning, LooksAtTheEpochsLastBatch) {
   EXPECT_THAT(batchnorm_refusal("16", request), HasSubstr("the last batch"));
 }
 
+TEST(BatchNormPlanning, KnowsItsPixelsWhereverItStands) {
+  std::string layers = R"({ type = "batchnorm" })";
+  for (int depth = 1; depth <= 20; ++depth) {
+    const Graph graph =
+        graph_of(layers + R"(, { type = "flatten" }, { type = "dense", units = 3 })", {2, 4, 5});
+    const Program program = differentiated(graph, training_request(32));
+    int updates = 0;
+    for (const Step& step : program.steps) {
+      if (step.operation != "batchnorm_running_update") continue;
+      EXPECT_EQ(step.attributes.integer("pixels"), 20) << "layer " << updates << " of " << depth;
+      ++updates;
+    }
+    EXPECT_EQ(updates, depth);
+    layers += R"(, { type = "batchnorm" })";
+  }
+}
+
 TEST(BatchNormPlanning, CountsPixelsAsValues) {
   EXPECT_EQ(batchnorm_refusal("\"batch\"", training_request(1), {2, 4, 4}), "accepted");
 }
