@@ -200,6 +200,14 @@ void Session::make_plans(const Dataset& dataset) {
   }
   memory_plan_.arenas = combined_arena_bytes(plans_);
   memory_plan_.arenas[index_of(ArenaKind::external)] = resident_bytes_;
+  const std::int64_t free_bytes = backend_.free_bytes();
+  if (memory_plan_.total_bytes() > free_bytes) {
+    throw InputError(fmt::format(
+        "the plan needs {} bytes for training.batch_size = {} in passes of {}, but {} are free on "
+        "{}; use a smaller training.micro_batch_size (the same results) or batch_size",
+        memory_plan_.total_bytes(), training.batch_size, training.micro_batch_size, free_bytes,
+        backend_.name()));
+  }
 }
 
 void Session::allocate(const Dataset& dataset) {
