@@ -153,9 +153,13 @@ Json run() {
   say_header(common, session);
   take_initial_weights(options, common, session);
   const DeferredSignals deferred;
-  const RunFolder folder = options.resume ? RunFolder::open(out)
-                                          : RunFolder::create(out, session.experiment(),
-                                                              hash_files(files), options.overwrite);
+  // The folder appears with its first checkpoint, so that a run killed right away resumes from the
+  // same weights, also those of --init.
+  const Checkpoint first = make_checkpoint(session, {});
+  const RunFolder folder =
+      options.resume ? RunFolder::open(out)
+                     : RunFolder::create(out, session.experiment(), hash_files(files),
+                                         options.overwrite, &first);
   if (options.resume) folder.record_limits(experiment.training);
   say(common, fmt::format("writing {}", folder.path().string()));
   TrainingProgress progress(common, session);

@@ -1,6 +1,7 @@
 #include "engine/train/run_folder.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <sstream>
@@ -21,6 +22,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kMarker = ".batchwise-run";
+/// Behind the name of a run folder that is being made: this and the process.
+const std::string kPartial = ".partial-";
 
 bool holds_marker(const fs::path& path) { return fs::exists(path / kMarker); }
 
@@ -95,6 +98,22 @@ void replace_folder(const fs::path& temporary, const fs::path& target) {
   if (replaces) fs::remove_all(aside);
 }
 
+/// Deletes the temporary folders that processes killed while they made `target` left behind.
+void delete_leftovers(const fs::path& target) {
+  const std::string beginning = target.filename().string() + kPartial;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(target.parent_path(), ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(beginning)) continue;
+    const std::string number = name.substr(beginning.size());
+    const bool is_number = !number.empty() && number.size() < 10 &&
+                           number.find_first_not_of("0123456789") == std::string::npos;
+    if (is_number && kill(std::stoi(number), 0) != 0 && errno == ESRCH) {
+      fs::remove_all(entry.path(), ignored);
+    }
+  }
+}
+
 }  // namespace
 
 void RunFolder::check_creatable(const fs::path& path, bool overwrite) {
@@ -115,15 +134,17 @@ void RunFolder::check_creatable(const fs::path& path, bool overwrite) {
 }
 
 RunFolder RunFolder::create(const fs::path& path, const Experiment& experiment,
-                            const std::vector<DataFile>& data_files, bool overwrite) {
+                            const std::vector<DataFile>& data_files, bool overwrite,
+                            const Checkpoint* first) {
   check_creatable(path, overwrite);
   const fs::path final_path = fs::absolute(path).lexically_normal();
   fs::path temporary = final_path;
   if (!temporary.has_filename()) temporary = temporary.parent_path();
   const fs::path target = temporary;
-  temporary += fmt::format(".partial-{}", getpid());
+  temporary += kPartial + std::to_string(getpid());
   try {
     fs::create_directories(target.parent_path());
+    delete_leftovers(target);
     fs::remove_all(temporary);
     fs::create_directory(temporary);
     fs::create_directory(temporary / "checkpoints");
@@ -135,6 +156,7 @@ RunFolder RunFolder::create(const fs::path& path, const Experiment& experiment,
     write_durably(temporary / kMarker, "A run of batchwise; train --overwrite may replace it.\n");
     write_durably(temporary / "experiment.toml",
                   to_toml(experiment) + run_table(experiment.name, data_files));
+    if (first != nullptr) CheckpointStore(temporary / "checkpoints").save(0, *first);
     replace_folder(temporary, target);
   } catch (const std::exception& error) {
     std::error_code ignored;

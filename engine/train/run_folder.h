@@ -10,6 +10,7 @@
 #include "engine/data/normalization.h"
 #include "engine/files/safetensors.h"
 #include "engine/model/experiment.h"
+#include "engine/train/checkpoint.h"
 
 namespace batchwise {
 
@@ -22,9 +23,11 @@ struct DataFile {
 class RunFolder {
  public:
   /// Makes the folder appear with its marker, resolved experiment and data hashes in one step. An
-  /// existing one is an InputError unless `overwrite` is set and it holds our marker.
+  /// existing one is an InputError unless `overwrite` is set and it holds our marker. `first`: a
+  /// checkpoint of step 0 that the folder holds from the start.
   static RunFolder create(const std::filesystem::path& path, const Experiment& experiment,
-                          const std::vector<DataFile>& data_files, bool overwrite);
+                          const std::vector<DataFile>& data_files, bool overwrite,
+                          const Checkpoint* first = nullptr);
   /// Opens an existing run. InputError when it is none.
   static RunFolder open(const std::filesystem::path& path);
   /// Throws InputError if `create` would, without touching anything.

@@ -29,6 +29,23 @@ std::string resume_hint(const RunFolder* folder) {
 
 }  // namespace
 
+Checkpoint make_checkpoint(const Session& session, const Progress& progress,
+                           std::span<const std::byte> best_weights) {
+  Checkpoint checkpoint;
+  checkpoint.state = progress.to_json();
+  checkpoint.tensors = download_tensors(session.weights());
+  const auto add = [&](std::vector<TensorData> tensors) {
+    std::move(tensors.begin(), tensors.end(), std::back_inserter(checkpoint.tensors));
+  };
+  for (int slot = 0; slot < session.optimizer_slots(); ++slot) {
+    add(download_tensors(session.optimizer_slot(slot), slot_prefix(slot)));
+  }
+  if (!best_weights.empty()) {
+    add(tensors_from_bytes(session.weights(), best_weights, kBestPrefix));
+  }
+  return checkpoint;
+}
+
 Trainer::Trainer(Session& session, const RunFolder* folder, TrainerOptions options)
     : session_(session),
       folder_(folder),
@@ -292,18 +309,7 @@ void Trainer::save_checkpoint() {
   metrics_->flush_to_disk();
   progress_.metrics_bytes = metrics_->bytes();
   progress_.seconds = seconds_now();
-  Checkpoint checkpoint;
-  checkpoint.state = progress_.to_json();
-  checkpoint.tensors = download_tensors(session_.weights());
-  const auto add = [&](std::vector<TensorData> tensors) {
-    std::move(tensors.begin(), tensors.end(), std::back_inserter(checkpoint.tensors));
-  };
-  for (int slot = 0; slot < session_.optimizer_slots(); ++slot) {
-    add(download_tensors(session_.optimizer_slot(slot), slot_prefix(slot)));
-  }
-  if (!best_weights_.empty())
-    add(tensors_from_bytes(session_.weights(), best_weights_, kBestPrefix));
-  checkpoints_->save(progress_.step, checkpoint);
+  checkpoints_->save(progress_.step, make_checkpoint(session_, progress_, best_weights_));
   checkpointed_ = now_seconds();
 }
 

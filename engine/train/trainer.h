@@ -102,6 +102,11 @@ class Trainer {
   double checkpointed_ = 0.0;
 };
 
+/// Everything that resuming the run exactly from here needs. best_weights: bytes of the parameter
+/// arena, or empty.
+[[nodiscard]] Checkpoint make_checkpoint(const Session& session, const Progress& progress,
+                                         std::span<const std::byte> best_weights = {});
+
 /// One JSON object: what summary.json holds.
 [[nodiscard]] std::string to_json(const TrainingSummary& summary, const Session& session);
 

@@ -2,10 +2,14 @@
 // the run began with.
 #include "engine/train/run_folder.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "engine/files/sha256.h"
+#include "engine/train/progress.h"
 #include "tests/engine/train/train_support.h"
 #include "tests/support/temporary_folder.h"
 
@@ -47,6 +51,32 @@ TEST_F(RunFolderTest, AppearsWithItsMarkerAndExperiment) {
   EXPECT_EQ(to_toml(run.experiment()), to_toml(experiment_));
   EXPECT_EQ(run.experiment().name, "small");
   EXPECT_THAT(siblings(), ElementsAre("run"));
+}
+
+TEST_F(RunFolderTest, AppearsWithItsFirstCheckpoint) {
+  const float weight = 3.5f;
+  TensorData tensor{.name = "w", .type = TensorType::f32, .shape = {1}, .bytes = {}};
+  tensor.bytes.assign(reinterpret_cast<const std::byte*>(&weight),
+                      reinterpret_cast<const std::byte*>(&weight) + sizeof(weight));
+  const Checkpoint first{.state = Progress().to_json(), .tensors = {tensor}};
+  const RunFolder run = RunFolder::create(folder_ / "run", experiment_, {}, false, &first);
+  const auto loaded = CheckpointStore(run.checkpoints()).load_newest();
+  ASSERT_TRUE(loaded.has_value());
+  EXPECT_EQ(loaded->step, 0);
+  EXPECT_EQ(loaded->checkpoint.tensors, first.tensors);
+}
+
+TEST_F(RunFolderTest, RemovesWhatAKilledCreationLeft) {
+  const pid_t dead = fork();
+  if (dead == 0) _exit(0);
+  ASSERT_EQ(waitpid(dead, nullptr, 0), dead);
+  const fs::path left = folder_ / ("run.partial-" + std::to_string(dead));
+  const fs::path of_others = folder_ / "run.partial-notes";
+  fs::create_directory(left);
+  fs::create_directory(of_others);
+  (void)RunFolder::create(folder_ / "run", experiment_, {}, false);
+  EXPECT_FALSE(fs::exists(left));
+  EXPECT_TRUE(fs::exists(of_others));
 }
 
 TEST_F(RunFolderTest, MakesTheFoldersAboveIt) {
