@@ -13,6 +13,7 @@
 #include "engine/files/durable_file.h"
 #include "engine/model/experiment_file.h"
 #include "engine/report/comparison_report.h"
+#include "engine/stopwatch.h"
 #include "engine/train/trainer.h"
 
 namespace batchwise::app {

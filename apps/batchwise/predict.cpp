@@ -58,6 +58,12 @@ CLI::Validator batch_size_list() {
           ""};
 }
 
+void expect_access(const std::filesystem::path& out, const std::filesystem::path& written) {
+  if (access(written.c_str(), W_OK) == 0) return;
+  throw InputError(fmt::format("--out {}: {} cannot be written to: {}", out.string(),
+                               written.string(), std::strerror(errno)));
+}
+
 /// Found out before the work rather than after it.
 void check_writable(const std::filesystem::path& file) {
   std::error_code ignored;
@@ -69,10 +75,12 @@ void check_writable(const std::filesystem::path& file) {
     throw InputError(fmt::format("--out {}: there is no folder {}; make it first", file.string(),
                                  folder.string()));
   }
-  const std::filesystem::path written = std::filesystem::exists(file, ignored) ? file : folder;
-  if (access(written.c_str(), W_OK) != 0) {
-    throw InputError(fmt::format("--out {}: {} cannot be written to: {}", file.string(),
-                                 written.string(), std::strerror(errno)));
+  const bool exists = std::filesystem::exists(file, ignored);
+  if (exists) expect_access(file, file);
+  // A file is replaced, which takes a new one beside it; a device is written to.
+  if (!exists || std::filesystem::is_regular_file(file, ignored)) {
+    const std::filesystem::path target = std::filesystem::canonical(file, ignored);
+    expect_access(file, ignored ? folder : target.parent_path());
   }
 }
 

@@ -2,8 +2,6 @@
 // write to.
 #pragma once
 
-#include <chrono>
-
 namespace batchwise::app {
 
 /// Called once, before anything is opened. Installs the signal handlers, turns a closed pipe and a
@@ -23,16 +21,5 @@ class DeferredSignals {
 
 /// The number of the deferred signal that asked the program to stop, or 0.
 [[nodiscard]] int stop_signal();
-
-/// Seconds since it was made.
-class Stopwatch {
- public:
-  [[nodiscard]] double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
-};
 
 }  // namespace batchwise::app

@@ -9,6 +9,7 @@
 #include "engine/error.h"
 #include "engine/model/experiment_file.h"
 #include "engine/plan/plan.h"
+#include "engine/stopwatch.h"
 #include "engine/train/resume.h"
 #include "engine/train/trainer.h"
 
@@ -47,14 +48,6 @@ void check_options(const TrainOptions& options) {
   if (options.init_partial && options.init.empty()) {
     throw InputError("--init-partial needs --init WEIGHTS.safetensors");
   }
-}
-
-std::vector<std::string> files_of(const Dataset& dataset) {
-  std::vector<std::string> files = dataset.train.files;
-  if (dataset.test) {
-    files.insert(files.end(), dataset.test->files.begin(), dataset.test->files.end());
-  }
-  return files;
 }
 
 void take_initial_weights(const TrainOptions& options, const CommonOptions& common,
@@ -135,31 +128,40 @@ Experiment find_experiment(const TrainOptions& options, const CommonOptions& com
   return asked;
 }
 
+/// The folder appears with its first checkpoint, so that a run killed right away resumes from the
+/// same weights, also those of --init.
+RunFolder create_folder(const TrainOptions& options, const Session& session,
+                        const std::vector<std::string>& files) {
+  const Checkpoint first = make_checkpoint(session, {});
+  const std::vector<DataFile> hashes = hash_files(files);
+  if (options.out.empty()) {
+    return RunFolder::create_numbered(session.experiment(), hashes, &first);
+  }
+  return RunFolder::create(options.out, session.experiment(), hashes, options.overwrite, &first);
+}
+
 Json run() {
   const TrainOptions& options = train_options();
   const CommonOptions& common = options_of("train");
   check_options(options);
   const Experiment experiment = find_experiment(options, common);
-  const std::filesystem::path out = options.out.empty() ? RunFolder::default_path(experiment.name)
-                                                        : std::filesystem::path(options.out);
-  if (!options.resume && !options.explain) RunFolder::check_creatable(out, options.overwrite);
+  const bool creates = !options.resume && !options.explain;
+  if (creates && !options.out.empty()) {
+    RunFolder::check_creatable(options.out, options.overwrite);
+  }
 
   const Stopwatch stopwatch;
   Dataset dataset = load_dataset(experiment.data, experiment.seed);
   for (const std::string& note : dataset.notes) say(common, note);
-  const std::vector<std::string> files = files_of(dataset);
-  Session session(experiment, std::move(dataset));
+  const std::vector<std::string> files = dataset.files();
+  Session session(experiment, std::move(dataset),
+                  options.explain ? SessionUse::plan_only : SessionUse::train);
   if (options.explain) return explain_plan(common, session);
   say_header(common, session);
   take_initial_weights(options, common, session);
   const DeferredSignals deferred;
-  // The folder appears with its first checkpoint, so that a run killed right away resumes from the
-  // same weights, also those of --init.
-  const Checkpoint first = make_checkpoint(session, {});
   const RunFolder folder =
-      options.resume ? RunFolder::open(out)
-                     : RunFolder::create(out, session.experiment(), hash_files(files),
-                                         options.overwrite, &first);
+      options.resume ? RunFolder::open(options.out) : create_folder(options, session, files);
   if (options.resume) folder.record_limits(experiment.training);
   say(common, fmt::format("writing {}", folder.path().string()));
   TrainingProgress progress(common, session);

@@ -2,14 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cstddef>
 #include <cstring>
 #include <new>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "engine/data/byte_source.h"
 #include "engine/data/digits.h"
 #include "engine/data/draws.h"
 #include "engine/error.h"
@@ -56,13 +55,21 @@ float normal(Draws& draws) {
   return static_cast<float>(static_cast<double>(sum) * kOneOverDeviation);
 }
 
-void allocate(Samples& samples, std::int64_t bytes) try {
-  samples.features.resize(static_cast<std::size_t>(bytes));
-} catch (const std::bad_alloc&) {
-  throw InputError(
-      fmt::format("{}: {} samples take {} bytes of host memory, which cannot be had; lower "
-                  "data.samples or data.features",
-                  samples.source, samples.count, bytes));
+/// Makes `values` rows x columns long, or says which keys are too large for that.
+template <class T>
+void allocate(std::vector<T>& values, const std::string& what, std::int64_t rows,
+              std::int64_t columns, std::string_view keys) {
+  const auto refuse = [&] {
+    throw InputError(fmt::format("{}: {} x {} x {} bytes of host memory cannot be had; lower {}",
+                                 what, rows, columns, sizeof(T), keys));
+  };
+  std::size_t size = 0;
+  if (__builtin_mul_overflow(rows, columns, &size) || size > values.max_size()) refuse();
+  try {
+    values.resize(size);
+  } catch (const std::bad_alloc&) {
+    refuse();
+  }
 }
 
 /// Calls draw(draws of the features, label, bytes of the sample) for each sample of a split.
@@ -77,10 +84,8 @@ Samples draw_split(const std::string& name, bool test, const Sizes& sizes, std::
   samples.shape = std::move(shape);
   const auto sample_bytes =
       static_cast<std::size_t>(samples.elements_per_sample()) * size_in_bytes(type);
-  const std::int64_t bytes =
-      array_bytes(samples.source, std::array{samples.count, samples.elements_per_sample()},
-                  static_cast<std::int64_t>(size_in_bytes(type)));
-  allocate(samples, bytes);
+  allocate(samples.features, samples.source, samples.count, static_cast<std::int64_t>(sample_bytes),
+           "data.samples or data.features");
   samples.labels.resize(static_cast<std::size_t>(samples.count));
   for (std::size_t sample = 0; sample < samples.labels.size(); ++sample) {
     const std::uint32_t id = static_cast<std::uint32_t>(sample) + (test ? kFirstTestId : 0);
@@ -127,8 +132,9 @@ Dataset draw_digits(const DataConfig& config, std::uint64_t seed) {
 Dataset draw_blobs(const DataConfig& config, std::uint64_t seed) {
   const Sizes sizes = filled_in(config, {1000, 200, 2, 3});
   const auto features = static_cast<std::size_t>(sizes.features);
-  std::vector<float> centres(static_cast<std::size_t>(
-      array_bytes("data.classes x data.features", std::array{sizes.classes, sizes.features}, 1)));
+  std::vector<float> centres;
+  allocate(centres, "the centres of builtin \"blobs\"", sizes.classes, sizes.features,
+           "data.classes or data.features");
   for (std::size_t index = 0; index < centres.size(); index += features) {
     Draws draws(seed, Stream::builtin_centres, static_cast<std::uint32_t>(index / features));
     for (std::size_t feature = 0; feature < features; ++feature) {

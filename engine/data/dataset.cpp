@@ -1,5 +1,6 @@
 #include "engine/data/dataset.h"
 
+#include <algorithm>
 #include <cassert>
 
 namespace batchwise {
@@ -8,6 +9,15 @@ std::int64_t Samples::elements_per_sample() const {
   std::int64_t elements = 1;
   for (const std::int64_t extent : shape) elements *= extent;
   return elements;
+}
+
+std::vector<std::string> Dataset::files() const {
+  std::vector<std::string> all = train.files;
+  if (!test) return all;
+  for (const std::string& file : test->files) {
+    if (std::find(all.begin(), all.end(), file) == all.end()) all.push_back(file);
+  }
+  return all;
 }
 
 std::vector<std::int64_t> shape_of_sample(std::span<const std::int64_t> array_shape) {

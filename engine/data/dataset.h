@@ -32,6 +32,9 @@ struct Dataset {
   Samples train;
   std::optional<Samples> test;
   std::vector<std::string> notes;  ///< choices made while reading that the user should be told
+
+  /// The files of both splits, each once: an .npz file holds both.
+  [[nodiscard]] std::vector<std::string> files() const;
 };
 
 /// The shape of one sample of an array [samples, ...] of rank 1 to 4: rank 1 gives [1], rank 2

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 
@@ -60,10 +62,45 @@ DataKind kind_of(const std::filesystem::path& path, DataKind experiment_kind) {
       path.string()));
 }
 
+std::string source_of(const DataConfig& config) {
+  switch (config.kind) {
+    case DataKind::idx:
+    case DataKind::npz: return std::filesystem::path(config.path).string();
+    case DataKind::csv: return std::filesystem::path(config.train).string();
+    case DataKind::builtin: break;
+  }
+  return fmt::format("builtin \"{}\"", config.name);
+}
+
+[[noreturn]] void refuse_for_memory(const std::string& source) {
+  throw InputError(
+      fmt::format("{}: the data does not fit in memory; use fewer samples or free memory", source));
+}
+
+/// What read() returns; InputError when its memory cannot be had.
+template <class Read>
+auto within_memory(const std::string& source, Read read) {
+  try {
+    return read();
+  } catch (const std::bad_alloc&) {
+    refuse_for_memory(source);
+  } catch (const std::length_error&) {
+    refuse_for_memory(source);
+  }
+}
+
+Samples read_samples(const DataConfig& config, const std::filesystem::path& path,
+                     std::int64_t expected_elements) {
+  const DataKind kind = kind_of(path, config.kind);
+  if (kind == DataKind::npz) return read_npz_samples(path);
+  if (kind == DataKind::csv) return read_csv_samples(path, config.header, expected_elements);
+  return read_idx_samples(path);
+}
+
 }  // namespace
 
 Dataset load_dataset(const DataConfig& config, std::uint64_t seed) {
-  Dataset dataset = read_or_draw(config, seed);
+  Dataset dataset = within_memory(source_of(config), [&] { return read_or_draw(config, seed); });
   check_count(dataset.train);
   if (dataset.test) {
     check_count(*dataset.test);
@@ -74,11 +111,8 @@ Dataset load_dataset(const DataConfig& config, std::uint64_t seed) {
 
 Samples load_samples(const DataConfig& config, const std::filesystem::path& path,
                      std::int64_t expected_elements) {
-  const DataKind kind = kind_of(path, config.kind);
-  Samples samples = kind == DataKind::npz ? read_npz_samples(path)
-                    : kind == DataKind::csv
-                        ? read_csv_samples(path, config.header, expected_elements)
-                        : read_idx_samples(path);
+  Samples samples =
+      within_memory(path.string(), [&] { return read_samples(config, path, expected_elements); });
   check_count(samples);
   if (samples.elements_per_sample() != expected_elements) {
     throw InputError(

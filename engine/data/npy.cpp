@@ -6,14 +6,14 @@
 #include <array>
 #include <bit>
 #include <cassert>
-#include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "engine/error.h"
+#include "engine/files/durable_file.h"
 
 namespace batchwise {
 namespace {
@@ -269,15 +269,8 @@ void write_npy(const std::filesystem::path& path, std::int64_t rows, std::int64_
             static_cast<char>(header.size() >> 8)};
   start += header;
 
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wb"), std::fclose);
-  const bool written =
-      file && std::fwrite(start.data(), 1, start.size(), file.get()) == start.size() &&
-      std::fwrite(values.data(), sizeof(float), values.size(), file.get()) == values.size() &&
-      std::fclose(file.release()) == 0;
-  if (!written) {
-    throw RunError(fmt::format("{}: cannot be written: {}", path.string(),
-                               std::generic_category().message(errno)));
-  }
+  const std::array parts = {std::as_bytes(std::span(std::as_const(start))), std::as_bytes(values)};
+  write_output(path, parts);
 }
 
 }  // namespace batchwise

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "engine/data/byte_source.h"
@@ -33,8 +34,8 @@ struct NpyArray {
 [[nodiscard]] NpyArray read_npy(ByteSource& source);
 [[nodiscard]] NpyArray read_npy(const std::filesystem::path& path);
 
-/// Writes a float32 array [rows, columns] in format 1.0, replacing the file; RunError if the file
-/// cannot be written whole.
+/// Writes a float32 array [rows, columns] in format 1.0, as write_output does: RunError, and the
+/// old file stays, if it cannot be written whole.
 void write_npy(const std::filesystem::path& path, std::int64_t rows, std::int64_t columns,
                std::span<const float> values);
 

@@ -29,6 +29,12 @@ namespace {
   }
 }
 
+[[nodiscard]] std::uint64_t size_of(std::span<const std::span<const std::byte>> parts) {
+  std::uint64_t bytes = 0;
+  for (const std::span<const std::byte> part : parts) bytes += part.size();
+  return bytes;
+}
+
 /// A file that disappears again unless it is renamed to its final name.
 class TemporaryFile {
  public:
@@ -87,16 +93,13 @@ bool write_fully(int descriptor, std::span<const std::byte> bytes) {
 
 void write_durably(const std::filesystem::path& path,
                    std::span<const std::span<const std::byte>> parts) {
-  std::uint64_t bytes = 0;
-  for (const std::span<const std::byte> part : parts) bytes += part.size();
-
   TemporaryFile temporary(path);
   bool succeeded = temporary.created();
   for (const std::span<const std::byte> part : parts) {
     succeeded = succeeded && temporary.write(part);
   }
   if (!(succeeded && temporary.bring_to_disk() && temporary.rename_to(path))) {
-    throw write_error(path, bytes, errno);
+    throw write_error(path, size_of(parts), errno);
   }
   sync_folder(folder_of(path));
 }
@@ -104,6 +107,23 @@ void write_durably(const std::filesystem::path& path,
 void write_durably(const std::filesystem::path& path, std::string_view text) {
   const std::span<const std::byte> part = std::as_bytes(std::span(text));
   write_durably(path, std::span(&part, 1));
+}
+
+void write_output(const std::filesystem::path& path,
+                  std::span<const std::span<const std::byte>> parts) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status) || std::filesystem::is_regular_file(status)) {
+    const std::filesystem::path target = std::filesystem::canonical(path, error);
+    write_durably(error ? path : target, parts);
+    return;
+  }
+  FileDescriptor descriptor(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  bool succeeded = descriptor.valid();
+  for (const std::span<const std::byte> part : parts) {
+    succeeded = succeeded && write_fully(descriptor.value(), part);
+  }
+  if (!(succeeded && descriptor.close())) throw write_error(path, size_of(parts), errno);
 }
 
 void publish_folder(const std::filesystem::path& temporary, const std::filesystem::path& folder) {

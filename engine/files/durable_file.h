@@ -26,6 +26,11 @@ void write_durably(const std::filesystem::path& path,
                    std::span<const std::span<const std::byte>> parts);
 void write_durably(const std::filesystem::path& path, std::string_view text);
 
+/// Writes the parts to a path of the user's choice: durably, through a link, unless it is a device
+/// or a pipe, which is written to as it is.
+void write_output(const std::filesystem::path& path,
+                  std::span<const std::span<const std::byte>> parts);
+
 /// Renames a folder whose files were written durably, and brings both folders to the disk. `folder`
 /// must not exist, or be empty.
 void publish_folder(const std::filesystem::path& temporary, const std::filesystem::path& folder);

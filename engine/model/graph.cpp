@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <set>
+
 #include "engine/error.h"
 #include "engine/operations/operation.h"
 
@@ -48,7 +50,12 @@ std::vector<ParameterSpec> Graph::parameters() const {
 Graph build_graph(const ModelConfig& model, const Dimensions& sample_shape) {
   Graph graph;
   graph.values.push_back(sample_shape);
+  std::set<std::string> names;
   for (LayerConfig layer : model.layers) {
+    if (layer.name.empty() || !names.insert(layer.name).second) {
+      throw InputError(
+          fmt::format("each layer needs a name of its own; \"{}\" is empty or taken", layer.name));
+    }
     if (!layer.init) layer.init = model.init;
     append(graph, layer, operation_of(layer.type));
     if (layer.type == LayerType::dense && layer.activation != Activation::none) {

@@ -42,19 +42,14 @@ ValueId backward(Emitter& emit, const ForwardValues& values, ValueId output_grad
 }  // namespace
 
 Operation activation_operation() {
-  const auto one_an_element = [](const std::vector<Dimensions>& in,
-                                 const std::vector<Dimensions>&) {
-    return static_cast<double>(in[0].elements());
-  };
-  return {
-      .name = "activation",
-      .kernels = {{.name = "activation_forward", .in_place_input = 0, .flops = one_an_element},
-                  {.name = "activation_backward", .in_place_input = 0, .flops = one_an_element}},
-      .output_shape = [](const LayerConfig&, const Dimensions& input) { return input; },
-      .parameters = [](const LayerConfig&,
-                       const Dimensions&) { return std::vector<ParameterSpec>{}; },
-      .forward = forward,
-      .backward = backward};
+  return {.name = "activation",
+          .kernels = {{.name = "activation_forward", .in_place_input = 0, .flops = flops<1>},
+                      {.name = "activation_backward", .in_place_input = 0, .flops = flops<1>}},
+          .output_shape = [](const LayerConfig&, const Dimensions& input) { return input; },
+          .parameters = [](const LayerConfig&,
+                           const Dimensions&) { return std::vector<ParameterSpec>{}; },
+          .forward = forward,
+          .backward = backward};
 }
 
 }  // namespace batchwise

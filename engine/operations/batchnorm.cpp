@@ -1,7 +1,5 @@
 // batchnorm: per channel over the whole batch or over ghost groups; a frozen layer normalises with
 // its running statistics (as Keras's trainable = False does). Contract: kernels/ops/batchnorm.h.
-#include <fmt/format.h>
-
 #include "engine/operations/builtin.h"
 
 namespace batchwise {
@@ -89,11 +87,6 @@ ValueId backward(Emitter& emit, const ForwardValues& values, ValueId output_grad
             {output_gradient, values.input, mean, inverse_deviation, sum_dy, sum_dy_xhat, gamma},
             {input_gradient}, group);
   return input_gradient;
-}
-
-template <int PerElement>
-double flops(const std::vector<Dimensions>& in, const std::vector<Dimensions>&) {
-  return PerElement * static_cast<double>(in[0].elements());
 }
 
 }  // namespace

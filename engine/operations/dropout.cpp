@@ -28,12 +28,7 @@ ValueId backward(Emitter& emit, const ForwardValues& values, ValueId output_grad
 
 Operation dropout_operation() {
   return {.name = "dropout",
-          .kernels = {{.name = "dropout",
-                       .in_place_input = 0,
-                       .flops =
-                           [](const std::vector<Dimensions>& in, const std::vector<Dimensions>&) {
-                             return static_cast<double>(in[0].elements());
-                           }}},
+          .kernels = {{.name = "dropout", .in_place_input = 0, .flops = flops<1>}},
           .output_shape = [](const LayerConfig&, const Dimensions& input) { return input; },
           .parameters = [](const LayerConfig&,
                            const Dimensions&) { return std::vector<ParameterSpec>{}; },

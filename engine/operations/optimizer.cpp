@@ -2,14 +2,6 @@
 #include "engine/operations/builtin.h"
 
 namespace batchwise {
-namespace {
-
-template <int PerElement>
-double flops(const std::vector<Dimensions>& in, const std::vector<Dimensions>&) {
-  return PerElement * static_cast<double>(in[0].elements());
-}
-
-}  // namespace
 
 Operation optimizer_operation() {
   Operation operation;

@@ -160,7 +160,6 @@ class ProgramBuilder {
     ValueId value = add({.name = "input", .shape = graph_.input_shape()});
     call(Section::pass, "gather", {data_, indices_, shift_, divisor_}, {value});
     for (const GraphNode& node : graph_.nodes) {
-      if (training()) check_batchnorm(node, graph_, request_);
       Emitter emit(program_, node);
       forward_values_.push_back(find_operation(node.operation).forward(emit, value));
       value = forward_values_.back().output;
@@ -271,6 +270,11 @@ int optimizer_slots(const OptimizerConfig& optimizer) {
     case OptimizerName::rmsprop: return optimizer.momentum != 0.0 ? 2 : 1;
   }
   return 0;
+}
+
+void check_batchnorm_groups(const Graph& graph, const PlanRequest& request) {
+  if (request.phase != Phase::training) return;
+  for (const GraphNode& node : graph.nodes) check_batchnorm(node, graph, request);
 }
 
 Program differentiate(const Graph& graph, const ParameterLayout& parameters,

@@ -1,9 +1,26 @@
 #include "engine/plan/parameter_layout.h"
 
+#include <fmt/format.h>
+
 #include <stdexcept>
 #include <string>
 
+#include "engine/error.h"
+
 namespace batchwise {
+
+namespace {
+
+/// With the padding of either axis.
+double elements_in_double(const Dimensions& shape) {
+  double elements = 1.0;
+  for (const std::int64_t extent : shape) {
+    elements *= static_cast<double>(extent) + static_cast<double>(kRowAlignment);
+  }
+  return elements;
+}
+
+}  // namespace
 
 std::int64_t ParameterPlace::offset_of(std::int64_t index) const {
   if (!transposed()) return offset + index;
@@ -28,12 +45,21 @@ std::int64_t ParameterLayout::trainable_count() const {
   return count;
 }
 
+void refuse_beyond_any_memory(double size) {
+  if (size <= 0x1p48) return;
+  throw InputError(fmt::format(
+      "the plan needs more than {:.0f} TiB; use smaller layers (units) or a smaller batch_size",
+      size / 0x1p40));
+}
+
 ParameterLayout make_parameter_layout(const Graph& graph) {
   ParameterLayout layout;
   const std::vector<ParameterSpec> parameters = graph.parameters();
   for (const ParameterRole role : {ParameterRole::trainable, ParameterRole::running}) {
     for (const ParameterSpec& spec : parameters) {
       if (spec.role != role) continue;
+      refuse_beyond_any_memory(static_cast<double>(layout.total_elements) +
+                               elements_in_double(spec.shape));
       ParameterPlace place{.spec = spec, .offset = layout.total_elements};
       if (place.transposed()) {
         place.pitch = round_up(spec.shape[0], kRowAlignment);

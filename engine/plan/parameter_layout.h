@@ -33,6 +33,10 @@ struct ParameterLayout {
 
 [[nodiscard]] ParameterLayout make_parameter_layout(const Graph& graph);
 
+/// Throws InputError for sizes (elements or bytes, worked out in double) beyond any machine's
+/// memory, 2^48. What passes can be multiplied and added in 64 bits.
+void refuse_beyond_any_memory(double size);
+
 /// Rounds up to a multiple of `unit`.
 [[nodiscard]] constexpr std::int64_t round_up(std::int64_t value, std::int64_t unit) {
   return (value + unit - 1) / unit * unit;

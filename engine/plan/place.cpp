@@ -114,11 +114,30 @@ void place_parameters(const Program& program, const ParameterLayout& parameters,
       ReductionOrder::over_samples().levels(request.batch_size) * weights_bytes;
 }
 
+/// Before anything is multiplied in 64 bits: the sum of all there is, unshared.
+void refuse_absurd_sizes(const Program& program, const ParameterLayout& parameters,
+                         const PlanRequest& request) {
+  double copies = 1.0;
+  if (request.phase == Phase::training) {
+    copies += 1.0 + optimizer_slots(request.optimizer) +
+              ReductionOrder::over_samples().levels(request.batch_size);
+  }
+  double bytes = copies * 8.0 * static_cast<double>(parameters.total_elements);
+  const auto rows = static_cast<double>(round_up(request.micro_batch_size, kUnitSamples));
+  for (const Value& value : program.values) {
+    if (value.extent == Extent::fixed) continue;
+    bytes += 8.0 * static_cast<double>(value.pitch) *
+             (value.extent == Extent::per_sample ? static_cast<double>(request.batch_size) : rows);
+  }
+  refuse_beyond_any_memory(bytes);
+}
+
 }  // namespace
 
 Placement place(const Program& program, const Schedule& schedule, const ParameterLayout& parameters,
                 const PlanRequest& request) {
   Placement placement;
+  refuse_absurd_sizes(program, parameters, request);
   placement.offset_bytes.assign(program.values.size(), 0);
   place_parameters(program, parameters, request, placement);
   place_activations(program, schedule, request, placement);
@@ -128,6 +147,11 @@ Placement place(const Program& program, const Schedule& schedule, const Paramete
 }
 
 Plan make_plan(const Graph& graph, const PlanRequest& request) {
+  check_batchnorm_groups(graph, request);
+  return make_unchecked_plan(graph, request);
+}
+
+Plan make_unchecked_plan(const Graph& graph, const PlanRequest& request) {
   Plan plan;
   plan.request = request;
   plan.parameters = make_parameter_layout(graph);

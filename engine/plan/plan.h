@@ -65,8 +65,11 @@ struct Plan {
   }
 };
 
+/// Throws InputError when BatchNorm's groups do not fit the batches of a training plan: a batch
+/// normalised as a whole cannot be split, and a group of one value has no variance.
+void check_batchnorm_groups(const Graph& graph, const PlanRequest& request);
+
 /// Forward, loss, backward and update as calls of kernels on values without types or layouts.
-/// Throws InputError when BatchNorm's groups do not fit the batches.
 [[nodiscard]] Program differentiate(const Graph& graph, const ParameterLayout& parameters,
                                     const PlanRequest& request);
 /// Drops what nothing needs, sets types and pitches, and lets steps work in place where their
@@ -76,8 +79,10 @@ struct Plan {
 [[nodiscard]] Placement place(const Program& program, const Schedule& schedule,
                               const ParameterLayout& parameters, const PlanRequest& request);
 
-/// All stages.
+/// All stages, after check_batchnorm_groups.
 [[nodiscard]] Plan make_plan(const Graph& graph, const PlanRequest& request);
+/// The same without that check, for bytes alone.
+[[nodiscard]] Plan make_unchecked_plan(const Graph& graph, const PlanRequest& request);
 
 /// Slots of optimizer state a parameter has.
 [[nodiscard]] int optimizer_slots(const OptimizerConfig& optimizer);

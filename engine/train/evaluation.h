@@ -1,7 +1,9 @@
 // Loss, accuracy and predictions of a split. The results do not depend on the batch size.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "engine/execute/executor.h"

@@ -4,21 +4,18 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 
 #include "engine/data/labels.h"
 #include "engine/data/load.h"
 #include "engine/error.h"
+#include "engine/stopwatch.h"
 #include "engine/train/session.h"
 
 namespace batchwise {
 namespace {
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 Dimensions input_dimensions(const RunFolder::StoredWeights& weights) {
   Dimensions shape;
@@ -45,6 +42,19 @@ Samples split_of(const Experiment& experiment, const std::string& what) {
         "train, --data test or --data PATH");
   }
   return slice(dataset.train, kept, dataset.train.count - kept);
+}
+
+/// The larger one, and NaN if either is.
+double larger(double a, double b) { return std::isnan(a) || a >= b ? a : b; }
+
+double largest_difference(std::span<const float> found, std::span<const float> expected) {
+  double largest = 0.0;
+  for (std::size_t index = 0; index < found.size(); ++index) {
+    const double difference =
+        std::abs(static_cast<double>(found[index]) - static_cast<double>(expected[index]));
+    largest = larger(largest, difference);
+  }
+  return largest;
 }
 
 }  // namespace
@@ -135,6 +145,23 @@ std::vector<float> Inference::predict() {
   return all;
 }
 
+BatchSizeComparison compare_predictions(std::span<const float> found,
+                                        std::span<const float> one_by_one, std::int64_t classes) {
+  const auto row_size = static_cast<std::size_t>(classes);
+  BatchSizeComparison comparison;
+  for (std::size_t first = 0; first < found.size(); first += row_size) {
+    const std::span<const float> row = found.subspan(first, row_size);
+    const std::span<const float> expected = one_by_one.subspan(first, row_size);
+    // By their bits NaN and infinity equal themselves, which no difference can tell.
+    const bool differs = std::memcmp(row.data(), expected.data(), row.size_bytes()) != 0;
+    const double difference = differs ? largest_difference(row, expected) : 0.0;
+    comparison.differences.push_back(difference);
+    comparison.differing_samples += differs ? 1 : 0;
+    comparison.largest_difference = larger(comparison.largest_difference, difference);
+  }
+  return comparison;
+}
+
 std::vector<BatchSizeComparison> compare_batch_sizes(const Experiment& experiment,
                                                      const RunFolder::StoredWeights& weights,
                                                      const Samples& samples,
@@ -142,27 +169,16 @@ std::vector<BatchSizeComparison> compare_batch_sizes(const Experiment& experimen
                                                      bool probabilities) {
   Inference one_by_one(experiment, weights, samples, 1, Phase::prediction, probabilities);
   const std::vector<float> expected = one_by_one.predict();
-  const std::int64_t classes = one_by_one.classes();
   std::vector<BatchSizeComparison> comparisons;
   for (const std::int64_t batch_size : batch_sizes) {
     Inference inference(experiment, weights, samples, batch_size, Phase::prediction, probabilities);
     (void)inference.predict();  // warms caches and threads up
-    const double began = now_seconds();
+    const Stopwatch stopwatch;
     const std::vector<float> found = inference.predict();
-    BatchSizeComparison comparison;
+    const double seconds = stopwatch.seconds();
+    BatchSizeComparison comparison = compare_predictions(found, expected, one_by_one.classes());
     comparison.batch_size = batch_size;
-    comparison.samples_per_second = static_cast<double>(samples.count) / (now_seconds() - began);
-    for (std::int64_t sample = 0; sample < samples.count; ++sample) {
-      double largest = 0.0;
-      for (std::int64_t index = sample * classes; index < (sample + 1) * classes; ++index) {
-        const double difference =
-            std::abs(static_cast<double>(found[index]) - static_cast<double>(expected[index]));
-        if (!(difference <= largest)) largest = difference;  // NaN stays visible
-      }
-      comparison.differences.push_back(largest);
-      comparison.differing_samples += largest == 0.0 ? 0 : 1;
-      if (!(largest <= comparison.largest_difference)) comparison.largest_difference = largest;
-    }
+    comparison.samples_per_second = static_cast<double>(samples.count) / seconds;
     comparisons.push_back(std::move(comparison));
   }
   return comparisons;

@@ -1,8 +1,11 @@
 // A trained run on samples: evaluation and prediction at any batch size.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/train/evaluation.h"
@@ -57,10 +60,16 @@ struct BatchSizeComparison {
   std::int64_t batch_size = 0;
   double samples_per_second = 0.0;
   std::vector<double> differences;  ///< per sample: largest |difference| over the classes from its
-                                    ///< batch-of-one prediction
-  std::int64_t differing_samples = 0;
-  double largest_difference = 0.0;
+                                    ///< batch-of-one prediction; 0 where the bits are the same
+  std::int64_t differing_samples = 0;  ///< of other bits
+  double largest_difference = 0.0;     ///< NaN where any difference is
 };
+
+/// Compares predictions of [samples, classes] with those one by one; leaves the batch size and the
+/// throughput open.
+[[nodiscard]] BatchSizeComparison compare_predictions(std::span<const float> found,
+                                                      std::span<const float> one_by_one,
+                                                      std::int64_t classes);
 
 /// Predicts the samples at each batch size and compares with the predictions one by one.
 [[nodiscard]] std::vector<BatchSizeComparison> compare_batch_sizes(

@@ -16,12 +16,14 @@ class LearningRate {
   /// reference_batch_size (linear), or its square root (sqrt).
   [[nodiscard]] double peak() const { return peak_; }
 
-  /// Of update `step`, counted from 1. With x = (step - 1) / steps_per_epoch epochs done:
-  ///   warm-up      rises linearly, step / (warmup_epochs * steps_per_epoch), while x <
-  ///   warmup_epochs constant     peak step         peak * factor^(number of `at` that are <= x)
-  ///   exponential  peak * factor^x
-  ///   cosine       from peak at the end of warm-up to peak * to at the last epoch's end
-  ///   one_cycle    as cosine, with a warm-up of 30 % of the epochs where none is given
+  /// Of update `step`, counted from 1. With x = (step - 1) / steps_per_epoch epochs done, while
+  /// x < warmup_epochs it rises linearly, peak * step / (warmup_epochs * steps_per_epoch); then
+  ///
+  /// - constant: peak
+  /// - step: peak * factor^(number of `at` that are <= x)
+  /// - exponential: peak * factor^x
+  /// - cosine: from peak at the end of warm-up to peak * to at the last epoch's end
+  /// - one_cycle: as cosine, with a warm-up of 30 % of the epochs where none is given
   [[nodiscard]] double at(std::int64_t step) const;
 
  private:

@@ -4,7 +4,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <functional>
+#include <numeric>
 #include <sstream>
+#include <tuple>
 
 #include <toml++/toml.h>
 #include <nlohmann/json.hpp>
@@ -54,39 +57,75 @@ std::string normalization_json(const Normalization& normalization) {
       .dump();
 }
 
-Normalization normalization_from(const std::string& text, const fs::path& file) {
+InputError metadata_error(const fs::path& file, const char* key, std::string_view reason) {
+  return InputError(
+      fmt::format("{}: the \"{}\" in its metadata cannot be used: {}", file.string(), key, reason));
+}
+
+Normalize normalize_from(const std::string& kind, const fs::path& file) {
+  if (kind == "unit") return Normalize::unit;
+  if (kind == "standardize") return Normalize::standardize;
+  if (kind == "none") return Normalize::none;
+  throw metadata_error(file, "normalization", "unknown kind " + kind);
+}
+
+Normalization normalization_from(const std::string& text, std::int64_t elements,
+                                 const fs::path& file) {
+  Normalization normalization;
   try {
     const nlohmann::json json = nlohmann::json::parse(text);
-    const auto kind = json.at("kind").get<std::string>();
-    Normalization normalization;
-    normalization.kind = kind == "unit"          ? Normalize::unit
-                         : kind == "standardize" ? Normalize::standardize
-                                                 : Normalize::none;
+    normalization.kind = normalize_from(json.at("kind").get<std::string>(), file);
     json.at("channels").get_to(normalization.channels);
     json.at("shift").get_to(normalization.shift);
     json.at("divisor").get_to(normalization.divisor);
-    return normalization;
   } catch (const nlohmann::json::exception& error) {
-    throw InputError(fmt::format("{}: the normalisation in its metadata cannot be read: {}",
-                                 file.string(), error.what()));
+    throw metadata_error(file, "normalization", error.what());
   }
+  const std::int64_t channels = normalization.channels;
+  const auto has_one_a_channel = [&](const std::vector<float>& values) {
+    return static_cast<std::int64_t>(values.size()) == channels;
+  };
+  if (channels < 1 || elements % channels != 0 || !has_one_a_channel(normalization.shift) ||
+      !has_one_a_channel(normalization.divisor)) {
+    throw metadata_error(file, "normalization",
+                         "its numbers are not one for each channel of a sample");
+  }
+  return normalization;
 }
 
 std::vector<std::int64_t> input_shape_from(const std::string& text, const fs::path& file) {
+  std::vector<std::int64_t> shape;
   try {
-    return nlohmann::json::parse(text).get<std::vector<std::int64_t>>();
+    nlohmann::json::parse(text).get_to(shape);
   } catch (const nlohmann::json::exception& error) {
-    throw InputError(fmt::format("{}: the input shape in its metadata cannot be read: {}",
-                                 file.string(), error.what()));
+    throw metadata_error(file, "input_shape", error.what());
   }
+  double elements = 1.0;
+  bool positive = true;
+  for (const std::int64_t extent : shape) {
+    elements *= static_cast<double>(extent);
+    positive = positive && extent >= 1;
+  }
+  if (shape.empty() || shape.size() > 3 || !positive || elements > 0x1p40) {
+    throw metadata_error(file, "input_shape", "expected one to three positive extents");
+  }
+  return shape;
+}
+
+void check_reduction_order(const std::string& recorded, const fs::path& file) {
+  const std::string own = std::to_string(ReductionOrder::kFormatVersion);
+  if (recorded == own) return;
+  throw metadata_error(file, "reduction_order",
+                       fmt::format("found version {}, this program has {}", recorded, own));
 }
 
 /// Publishes `temporary` as `target`. A run that is there is moved aside before it is deleted, so
 /// that a kill in the middle of that leaves no half of it, without its marker, under its name.
-void replace_folder(const fs::path& temporary, const fs::path& target) {
+/// Without `overwrite` publishing fails where something has appeared meanwhile.
+void replace_folder(const fs::path& temporary, const fs::path& target, bool overwrite) {
   fs::path aside = target;
   aside += fmt::format(".replaced-{}", getpid());
-  const bool replaces = fs::exists(fs::symlink_status(target));
+  const bool replaces = overwrite && fs::exists(fs::symlink_status(target));
   if (replaces) fs::rename(target, aside);
   try {
     publish_folder(temporary, target);
@@ -157,7 +196,7 @@ RunFolder RunFolder::create(const fs::path& path, const Experiment& experiment,
     write_durably(temporary / "experiment.toml",
                   to_toml(experiment) + run_table(experiment.name, data_files));
     if (first != nullptr) CheckpointStore(temporary / "checkpoints").save(0, *first);
-    replace_folder(temporary, target);
+    replace_folder(temporary, target, overwrite);
   } catch (const std::exception& error) {
     std::error_code ignored;
     fs::remove_all(temporary, ignored);
@@ -183,6 +222,19 @@ RunFolder RunFolder::open(const fs::path& path) {
   return RunFolder(fs::absolute(path).lexically_normal());
 }
 
+RunFolder RunFolder::create_numbered(const Experiment& experiment,
+                                     const std::vector<DataFile>& data_files,
+                                     const Checkpoint* first) {
+  while (true) {
+    const fs::path path = default_path(experiment.name);
+    try {
+      return create(path, experiment, data_files, false, first);
+    } catch (const InputError&) {
+      if (!fs::exists(path)) throw;  // otherwise another process took the number meanwhile
+    }
+  }
+}
+
 fs::path RunFolder::default_path(const std::string& experiment) {
   for (int number = 1;; ++number) {
     fs::path path = fs::path("runs") / fmt::format("{}-{:03}", experiment, number);
@@ -199,6 +251,11 @@ Experiment RunFolder::experiment(std::span<const std::string> overrides) const {
 
 void RunFolder::record_limits(const TrainingConfig& limits) const {
   Experiment recorded = experiment();
+  const TrainingConfig& old = recorded.training;
+  if (std::tie(old.epochs, old.max_steps, old.max_seconds) ==
+      std::tie(limits.epochs, limits.max_steps, limits.max_seconds)) {
+    return;
+  }
   recorded.training.epochs = limits.epochs;
   recorded.training.max_steps = limits.max_steps;
   recorded.training.max_seconds = limits.max_seconds;
@@ -261,8 +318,11 @@ RunFolder::StoredWeights RunFolder::read_weights() const {
                     weights_file().string(), key));
   };
   StoredWeights weights;
-  weights.normalization = normalization_from(metadata("normalization"), weights_file());
+  check_reduction_order(metadata("reduction_order"), weights_file());
   weights.input_shape = input_shape_from(metadata("input_shape"), weights_file());
+  const std::int64_t elements = std::accumulate(
+      weights.input_shape.begin(), weights.input_shape.end(), std::int64_t{1}, std::multiplies<>());
+  weights.normalization = normalization_from(metadata("normalization"), elements, weights_file());
   weights.tensors = std::move(file.tensors);
   return weights;
 }

@@ -28,6 +28,10 @@ class RunFolder {
   static RunFolder create(const std::filesystem::path& path, const Experiment& experiment,
                           const std::vector<DataFile>& data_files, bool overwrite,
                           const Checkpoint* first = nullptr);
+  /// The same at default_path(), the next number where another process takes it at the same time.
+  static RunFolder create_numbered(const Experiment& experiment,
+                                   const std::vector<DataFile>& data_files,
+                                   const Checkpoint* first = nullptr);
   /// Opens an existing run. InputError when it is none.
   static RunFolder open(const std::filesystem::path& path);
   /// Throws InputError if `create` would, without touching anything.

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <stdexcept>
 
 #include "engine/data/labels.h"
 #include "engine/error.h"
@@ -76,7 +77,7 @@ std::array<std::int64_t, kArenaKinds> combined_arena_bytes(std::span<const Plan>
   return bytes;
 }
 
-Session::Session(Experiment experiment, Dataset dataset)
+Session::Session(Experiment experiment, Dataset dataset, SessionUse use)
     : experiment_(std::move(experiment)),
       backend_(find_backend(experiment_.precision == Precision::fp64 ? "reference"
                                                                      : experiment_.device)) {
@@ -91,8 +92,10 @@ Session::Session(Experiment experiment, Dataset dataset)
   if (test_samples_ > 0) {
     resident_bytes_ += ResidentData::planned_bytes(*dataset.test, normalization_, backend_);
   }
-  resolve_batch_sizes();
+  resolve_batch_sizes(dataset);
   make_plans(dataset);
+  if (use == SessionUse::plan_only) return;
+  refuse_what_does_not_fit();
   allocate(dataset);
   initialize_weights(weights(), experiment_.seed);
 }
@@ -133,10 +136,11 @@ PlanRequest Session::training_request(std::int64_t batch, std::int64_t micro_bat
           .normalization_channels = normalization_.channels};
 }
 
-PlanRequest Session::evaluation_request(std::int64_t samples, const Samples& data) const {
+PlanRequest Session::evaluation_request(std::int64_t samples, std::int64_t rows,
+                                        const Samples& data) const {
   return {.phase = Phase::evaluation,
           .batch_size = samples,
-          .micro_batch_size = std::min(samples, experiment_.training.micro_batch_size),
+          .micro_batch_size = std::min(samples, rows),
           .last_batch_size = 0,
           .real = backend_.real(),
           .optimizer = {},
@@ -146,21 +150,30 @@ PlanRequest Session::evaluation_request(std::int64_t samples, const Samples& dat
           .normalization_channels = normalization_.channels};
 }
 
-void Session::resolve_batch_sizes() {
-  TrainingConfig& training = experiment_.training;
-  if (training.batch_size == 0) {
-    const std::int64_t budget = backend_memory_budget(backend_) - resident_bytes_;
-    const auto fits = [&](std::int64_t batch) {
-      const Plan plan = make_plan(graph_, training_request(batch, training.micro_batch_size));
-      const auto& bytes = plan.placement.arena_bytes;
-      return std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0}) <= budget;
-    };
-    training.batch_size = largest_that(training_samples_, fits);
-    if (training.batch_size == 0) {
-      throw InputError(fmt::format("not even a batch of 1 fits in the {} bytes that are free",
-                                   std::max<std::int64_t>(0, budget)));
+/// The largest batch whose plans fit in what is free and whose BatchNorm groups are sound.
+std::int64_t Session::largest_batch(const Dataset& dataset) const {
+  const std::int64_t budget = backend_memory_budget(backend_) - resident_bytes_;
+  const std::int64_t micro_batch = experiment_.training.micro_batch_size;
+  const auto fits = [&](std::int64_t batch) {
+    const auto bytes = combined_arena_bytes(unchecked_plans(dataset, batch, micro_batch));
+    return std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0}) <= budget;
+  };
+  const std::int64_t limit = training_samples_;
+  for (std::int64_t batch = largest_that(limit, fits); batch > 0; --batch) {
+    try {
+      check_batchnorm_groups(graph_, training_request(batch, micro_batch));
+      return batch;
+    } catch (const InputError&) {
+      if (batch == 1) throw;
     }
   }
+  throw InputError(fmt::format("not even a batch of 1 fits in the {} bytes that are free",
+                               std::max<std::int64_t>(0, budget)));
+}
+
+void Session::resolve_batch_sizes(const Dataset& dataset) {
+  TrainingConfig& training = experiment_.training;
+  if (training.batch_size == 0) training.batch_size = largest_batch(dataset);
   if (training.micro_batch_size == 0) training.micro_batch_size = training.batch_size;
   if (training.micro_batch_size > training.batch_size) {
     throw InputError(fmt::format("training.micro_batch_size = {} is above training.batch_size = {}",
@@ -185,21 +198,32 @@ std::int64_t Session::micro_batches(std::int64_t batch_samples) const {
   return (batch_samples + rows - 1) / rows;
 }
 
+std::vector<Plan> Session::unchecked_plans(const Dataset& dataset, std::int64_t batch_size,
+                                           std::int64_t micro_batch_size) const {
+  // A batch larger than the training set is never full.
+  const std::int64_t batch = std::min(batch_size, training_samples_);
+  const std::int64_t rows = std::min(batch, micro_batch_size == 0 ? batch : micro_batch_size);
+  std::vector<Plan> plans;
+  plans.push_back(make_unchecked_plan(graph_, training_request(batch, rows)));
+  const auto add_evaluation = [&](std::int64_t samples, const Samples& data) {
+    if (samples == 0) return;
+    plans.push_back(make_unchecked_plan(graph_, evaluation_request(samples, rows, data)));
+  };
+  add_evaluation(validation_samples_, dataset.train);
+  if (dataset.test) add_evaluation(test_samples_, *dataset.test);
+  return plans;
+}
+
 void Session::make_plans(const Dataset& dataset) {
   const TrainingConfig& training = experiment_.training;
-  // A batch larger than the training set is never full.
-  const std::int64_t batch = std::min(training.batch_size, training_samples_);
-  plans_.reserve(3);
-  plans_.push_back(
-      make_plan(graph_, training_request(batch, std::min(batch, training.micro_batch_size))));
-  if (validation_samples_ > 0) {
-    plans_.push_back(make_plan(graph_, evaluation_request(validation_samples_, dataset.train)));
-  }
-  if (test_samples_ > 0) {
-    plans_.push_back(make_plan(graph_, evaluation_request(test_samples_, *dataset.test)));
-  }
+  plans_ = unchecked_plans(dataset, training.batch_size, training.micro_batch_size);
+  check_batchnorm_groups(graph_, plans_.front().request);
   memory_plan_.arenas = combined_arena_bytes(plans_);
   memory_plan_.arenas[index_of(ArenaKind::external)] = resident_bytes_;
+}
+
+void Session::refuse_what_does_not_fit() const {
+  const TrainingConfig& training = experiment_.training;
   const std::int64_t free_bytes = backend_.free_bytes();
   if (memory_plan_.total_bytes() > free_bytes) {
     throw InputError(fmt::format(
@@ -233,8 +257,21 @@ void Session::allocate(const Dataset& dataset) {
   }
 }
 
+void Session::check_ids(std::span<const std::int32_t> sample_ids) const {
+  const auto batch = static_cast<std::int64_t>(sample_ids.size());
+  if (batch < 1 || batch > training_plan().request.batch_size) {
+    throw std::invalid_argument("update takes 1 to batch_size sample ids");
+  }
+  for (const std::int32_t id : sample_ids) {
+    if (id < 0 || id >= all_training_rows_) {
+      throw std::invalid_argument(fmt::format("there is no training sample {}", id));
+    }
+  }
+}
+
 UpdateStatus Session::update(std::span<const std::int32_t> sample_ids, std::int64_t step,
                              double learning_rate) {
+  check_ids(sample_ids);
   const auto batch = static_cast<std::int64_t>(sample_ids.size());
   const std::int64_t rows_at_most = training_plan().request.micro_batch_size;
   const OptimizerConfig& optimizer = experiment_.optimizer;

@@ -26,12 +26,17 @@ struct MemoryPlan {
   [[nodiscard]] std::int64_t total_bytes() const;
 };
 
+enum class SessionUse {
+  train,
+  plan_only,  ///< plans without taking memory: only what describes the plan may be called
+};
+
 /// Not thread-safe. Neither copied nor moved: executors point into it.
 class Session {
  public:
-  /// Splits, normalises and checks the data, resolves "auto", plans, and only then allocates and
-  /// draws the initial weights. Throws InputError.
-  Session(Experiment experiment, Dataset dataset);
+  /// Splits and checks the data, resolves "auto", plans, and only then allocates and draws the
+  /// initial weights. Throws InputError.
+  Session(Experiment experiment, Dataset dataset, SessionUse use = SessionUse::train);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -50,8 +55,9 @@ class Session {
   [[nodiscard]] std::int64_t steps_per_epoch() const;
   [[nodiscard]] std::int64_t micro_batches(std::int64_t batch_samples) const;
 
-  /// One weight update on the samples of these ids. Returns its status; the weights are untouched
-  /// when it is not finite.
+  /// One weight update on the samples of these ids, 1 to batch_size of them. Returns its status;
+  /// the weights are untouched when it is not finite. std::invalid_argument for ids that do not
+  /// exist.
   UpdateStatus update(std::span<const std::int32_t> sample_ids, std::int64_t step,
                       double learning_rate);
   /// Names the layers and samples behind an update that was not finite.
@@ -72,11 +78,17 @@ class Session {
   [[nodiscard]] std::vector<std::string> nonfinite_gradients() const;
 
   void split_and_check(const Dataset& dataset);
-  void resolve_batch_sizes();
+  void resolve_batch_sizes(const Dataset& dataset);
+  [[nodiscard]] std::int64_t largest_batch(const Dataset& dataset) const;
+  [[nodiscard]] std::vector<Plan> unchecked_plans(const Dataset& dataset, std::int64_t batch_size,
+                                                  std::int64_t micro_batch_size) const;
+  void refuse_what_does_not_fit() const;
+  void check_ids(std::span<const std::int32_t> sample_ids) const;
   void make_plans(const Dataset& dataset);
   void allocate(const Dataset& dataset);
   [[nodiscard]] PlanRequest training_request(std::int64_t batch, std::int64_t micro_batch) const;
-  [[nodiscard]] PlanRequest evaluation_request(std::int64_t samples, const Samples& data) const;
+  [[nodiscard]] PlanRequest evaluation_request(std::int64_t samples, std::int64_t rows,
+                                               const Samples& data) const;
 
   Experiment experiment_;
   const Backend& backend_;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <stdexcept>
 
 #include "engine/data/shuffle.h"
 #include "engine/files/durable_file.h"
@@ -59,6 +60,7 @@ Trainer::Trainer(Session& session, const RunFolder* folder, TrainerOptions optio
 }
 
 void Trainer::restore() {
+  restored_ = true;
   if (!checkpoints_) return;
   const std::optional<CheckpointStore::Loaded> loaded = checkpoints_->load_newest();
   if (!loaded) return;
@@ -91,6 +93,7 @@ void Trainer::restore() {
 }
 
 TrainingSummary Trainer::run() {
+  refuse_to_forget();
   if (folder_ != nullptr) {
     metrics_.emplace(folder_->metrics_file(), progress_.metrics_bytes);
     if (progress_.step == 0) save_checkpoint();
@@ -102,6 +105,15 @@ TrainingSummary Trainer::run() {
     end_epoch();
   }
   return finish(progress_.stopped_early ? Stop::early_stopping : Stop::none);
+}
+
+/// Training anew into a folder with checkpoints would delete them.
+void Trainer::refuse_to_forget() const {
+  if (!checkpoints_ || restored_) return;
+  const std::optional<CheckpointStore::Loaded> newest = checkpoints_->load_newest();
+  if (newest && newest->step > 0) {
+    throw std::logic_error("the run has checkpoints: call restore() before run()");
+  }
 }
 
 void Trainer::begin_epoch() {
@@ -250,7 +262,7 @@ TrainingSummary Trainer::finish(Stop stop) {
     // A limit cut the epoch short: resuming continues from here, so the checkpoint comes before
     // the epoch's line, which resuming cuts off again.
     save_checkpoint();
-    measure_validation();
+    validate(true);
     write_epoch_metrics();
   }
   if (!best_weights_.empty()) {

@@ -67,6 +67,7 @@ class Trainer {
  private:
   enum class Stop { none, max_steps, max_seconds, early_stopping };
 
+  void refuse_to_forget() const;
   void begin_epoch();
   [[nodiscard]] Stop train_epoch();
   [[nodiscard]] std::int64_t next_batch_size() const;
@@ -97,6 +98,7 @@ class Trainer {
   std::optional<LineLog> metrics_;
   std::string pending_metrics_;
   std::optional<CheckpointStore> checkpoints_;
+  bool restored_ = false;
   double seconds_before_ = 0.0;  ///< of earlier processes of this run
   double started_ = 0.0;
   double checkpointed_ = 0.0;

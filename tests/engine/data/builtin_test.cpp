@@ -153,5 +153,16 @@ TEST(Builtin, WrongConfigurations) {
   expect(config, {"data.distribution = \"cauchy\"", "\"normal\" or \"uniform\""});
 }
 
+TEST(Builtin, SizesThatNoMemoryHoldsAreRefusedByTheirKeys) {
+  DataConfig config = config_of("blobs");
+  config.classes = config.features = INT32_MAX;
+  expect_input_error([&] { (void)draw_builtin(config, 0); },
+                     {"2147483647 x 2147483647", "data.classes or data.features"});
+  config = config_of("random", INT32_MAX);
+  config.features = INT32_MAX;
+  expect_input_error([&] { (void)draw_builtin(config, 0); },
+                     {"builtin \"random\"", "data.samples or data.features"});
+}
+
 }  // namespace
 }  // namespace batchwise

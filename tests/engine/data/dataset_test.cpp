@@ -27,5 +27,13 @@ TEST(Dataset, LabelledMeansThatThereAreLabels) {
   EXPECT_TRUE(samples.labelled());
 }
 
+TEST(Dataset, FilesOfBothSplitsEachOnce) {
+  Dataset dataset;
+  dataset.train.files = {"images", "labels"};
+  EXPECT_EQ(dataset.files(), (std::vector<std::string>{"images", "labels"}));
+  dataset.test.emplace().files = {"labels", "test"};
+  EXPECT_EQ(dataset.files(), (std::vector<std::string>{"images", "labels", "test"}));
+}
+
 }  // namespace
 }  // namespace batchwise

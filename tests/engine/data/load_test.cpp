@@ -95,6 +95,25 @@ TEST_F(LoadTest, SamplesOfAnotherSizeThanTheNetworks) {
   expect_input_error([&] { (void)load_samples(config, write_npz(), 784); }, {"2 elements"});
 }
 
+TEST_F(LoadTest, DataThatDoesNotFitInMemory) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "AddressSanitizer ends a program that asks for so much";
+#endif
+  // What is compressed may hold a thousandfold: 2^47 bytes, which no process can address.
+  const auto path = folder / "train-images-idx3-ubyte.gz";
+  write_file(path, gzip(idx_header({1u << 31, 1u << 8, 1u << 8}) + counting_bytes(1)));
+  std::error_code error;
+  std::filesystem::resize_file(path, std::uintmax_t{1} << 38, error);
+  if (error) GTEST_SKIP() << "no sparse file of 256 GiB here: " << error.message();
+  write_file(folder / "train-labels-idx1-ubyte", idx_header({1}) + "\x01");
+  config.kind = DataKind::idx;
+  config.path = folder.path();
+  expect_input_error([&] { (void)load_dataset(config, 0); },
+                     {folder.path().string(), "does not fit in memory"});
+  expect_input_error([&] { (void)load_samples(config, path, 2); },
+                     {"train-images-idx3-ubyte.gz", "does not fit in memory"});
+}
+
 TEST_F(LoadTest, MissingPath) {
   expect_input_error([&] { (void)load_samples(config, folder / "absent.csv", 2); },
                      {"absent.csv", "no such file"});

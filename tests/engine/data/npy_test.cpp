@@ -1,10 +1,12 @@
 #include "engine/data/npy.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <limits>
 
 #include "tests/engine/data/data_files.h"
+#include "tests/engine/files/failing_writes.h"
 #include "tests/support/temporary_folder.h"
 
 namespace batchwise {
@@ -83,6 +85,37 @@ TEST_F(NpyTest, WritingWhereThereIsNoFolderIsARunError) {
 TEST_F(NpyTest, WritingToAFullDeviceIsARunError) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full here";
   EXPECT_THROW(write_npy("/dev/full", 1, 1, std::vector<float>{1.0f}), RunError);
+}
+
+TEST_F(NpyTest, AFailedWriteLeavesTheOldFile) {
+  write_npy(folder / "y.npy", 1, 1, std::vector<float>{1.0f});
+  const std::string before = read_whole(folder / "y.npy");
+  {
+    const testing::FileSizeLimit limit(4096);
+    EXPECT_THROW(write_npy(folder / "y.npy", 1, 5000, std::vector<float>(5000)), RunError);
+  }
+  EXPECT_EQ(read_whole(folder / "y.npy"), before);
+  EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"y.npy"});
+}
+
+TEST_F(NpyTest, ALinkStaysALink) {
+  write_npy(folder / "y.npy", 1, 1, std::vector<float>{1.0f});
+  std::filesystem::create_symlink("y.npy", folder / "link.npy");
+  write_npy(folder / "link.npy", 1, 2, std::vector<float>{1.0f, 2.0f});
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link.npy"));
+  EXPECT_EQ(read_npy(folder / "y.npy").shape, (Shape{1, 2}));
+}
+
+TEST_F(NpyTest, APipeIsWrittenTo) {
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  const int reader = ::open((folder / "pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  write_npy(folder / "pipe", 1, 1, std::vector<float>{1.0f});
+  std::string bytes(200, '\0');
+  EXPECT_EQ(::read(reader, bytes.data(), bytes.size()), 132);
+  ::close(reader);
+  EXPECT_EQ(bytes.substr(0, 6), "\x93NUMPY");
+  EXPECT_TRUE(std::filesystem::is_fifo(folder / "pipe"));
 }
 
 TEST_F(NpyTest, TypesThatAreNotPlainNumbers) {

@@ -103,6 +103,17 @@ TEST(EarlyStopping, ValidatesInsideEpochsToo) {
   EXPECT_EQ(plain.validation->loss, best.best_loss);  // of the weights kept, not of an earlier step
 }
 
+TEST(EarlyStopping, JudgesAnEpochThatALimitCutsShort) {
+  const std::vector<std::string> settings{"data.validation_split=0.2", "training.max_steps=11",
+                                          "training.early_stopping.patience=3"};
+  Experiment experiment = small_experiment(settings);
+  const TrainingSummary limited = train(experiment);
+  ASSERT_EQ(limited.stopped_by, "max_steps");
+  ASSERT_EQ(limited.progress.early_stopping.best_step, 11);  // the loss still falls
+  experiment.training.early_stopping.patience = 0;
+  EXPECT_EQ(limited.weights_sha256, train(experiment).weights_sha256);
+}
+
 TEST(EarlyStopping, WritesTheBestWeightsAndSaysWhich) {
   const TemporaryFolder folder;
   const TrainingSummary stopped = train_in(folder / "run", overfitting());

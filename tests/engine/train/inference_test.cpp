@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "tests/engine/train/train_support.h"
 #include "tests/support/bounds.h"
@@ -165,6 +166,36 @@ TEST_F(InferenceTest, ComparesBatchSizesWithOneByOne) {
     EXPECT_EQ(rows[index].largest_difference, 0.0);
     EXPECT_GT(rows[index].samples_per_second, 0.0);
   }
+}
+
+TEST(ComparePredictions, KeepsNaNWhateverFollowsIt) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> expected = {1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f};
+  const std::vector<float> found = {nan, 2.5f, 3.0f, 4.5f, 5.0f, 6.0f};
+  const BatchSizeComparison result = compare_predictions(found, expected, 2);
+  ASSERT_EQ(result.differences.size(), 3u);
+  EXPECT_TRUE(std::isnan(result.differences[0]));
+  EXPECT_EQ(result.differences[1], 0.5);
+  EXPECT_EQ(result.differences[2], 0.0);
+  EXPECT_EQ(result.differing_samples, 2);
+  EXPECT_TRUE(std::isnan(result.largest_difference));
+}
+
+TEST(ComparePredictions, NaNAndInfinityEqualThemselves) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> values = {1.0f, nan, infinity, -infinity};
+  const BatchSizeComparison result = compare_predictions(values, values, 2);
+  EXPECT_THAT(result.differences, ElementsAre(0.0, 0.0));
+  EXPECT_EQ(result.differing_samples, 0);
+  EXPECT_EQ(result.largest_difference, 0.0);
+}
+
+TEST(ComparePredictions, ASampleOfOtherBitsDiffers) {
+  const BatchSizeComparison result =
+      compare_predictions(std::vector<float>{-0.0f, 1.0f}, std::vector<float>{0.0f, 1.0f}, 1);
+  EXPECT_THAT(result.differences, ElementsAre(0.0, 0.0));
+  EXPECT_EQ(result.differing_samples, 1);
 }
 
 TEST(Classify, CountsByLabelAndPrediction) {

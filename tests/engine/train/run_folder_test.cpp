@@ -79,6 +79,42 @@ TEST_F(RunFolderTest, RemovesWhatAKilledCreationLeft) {
   EXPECT_TRUE(fs::exists(of_others));
 }
 
+TEST_F(RunFolderTest, NeverReplacesARunThatAppearsMeanwhile) {
+  // Made by the first of several processes that chose the same default number.
+  const fs::path before = fs::current_path();
+  fs::current_path(folder_.path());
+  const RunFolder first = RunFolder::create_numbered(experiment_, {});
+  const RunFolder second = RunFolder::create_numbered(experiment_, {});
+  fs::current_path(before);
+  EXPECT_EQ(first.path().filename(), "small-001");
+  EXPECT_EQ(second.path().filename(), "small-002");
+  EXPECT_TRUE(fs::exists(first.experiment_file()));
+}
+
+TEST_F(RunFolderTest, RefusesMetadataThatDoesNotFit) {
+  const RunFolder run = RunFolder::create(folder_ / "run", experiment_, {}, false);
+  const auto message_with = [&](std::map<std::string, std::string> changed) {
+    changed.insert({{"normalization", R"({"kind":"none","channels":1,"shift":[0],"divisor":[1]})"},
+                    {"input_shape", "[12]"},
+                    {"reduction_order", "1"}});
+    write_safetensors(run.weights_file(), {}, changed);
+    return message_of([&] { (void)run.read_weights(); });
+  };
+  EXPECT_EQ(message_with({}), message_of([] {}));
+  for (const char* shape : {"[]", "[1,2,3,4]", "[0]", "[-1,5]", "[2000000000,2000000000]", "{}"}) {
+    EXPECT_THAT(message_with({{"input_shape", shape}}), HasSubstr("input_shape")) << shape;
+  }
+  for (const char* normalization :
+       {R"({"kind":"none","channels":3,"shift":[0],"divisor":[1]})",
+        R"({"kind":"none","channels":0,"shift":[],"divisor":[]})",
+        R"({"kind":"none","channels":5,"shift":[0,0,0,0,0],"divisor":[1,1,1,1,1]})",
+        R"({"kind":"other","channels":1,"shift":[0],"divisor":[1]})"}) {
+    EXPECT_THAT(message_with({{"normalization", normalization}}), HasSubstr("normalization"))
+        << normalization;
+  }
+  EXPECT_THAT(message_with({{"reduction_order", "99"}}), HasSubstr("version 99"));
+}
+
 TEST_F(RunFolderTest, MakesTheFoldersAboveIt) {
   const RunFolder run = RunFolder::create(folder_ / "a/b/run", experiment_, {}, false);
   EXPECT_TRUE(fs::exists(folder_ / "a/b/run/experiment.toml"));

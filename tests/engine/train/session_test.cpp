@@ -85,6 +85,44 @@ TEST(Session, ResolvesTheAutomaticBatchToTheTrainingSet) {
   EXPECT_EQ(session.experiment().training.micro_batch_size, 270);
 }
 
+TEST(Session, TheAutomaticBatchSuitsBatchNorm) {
+  // Every size in between is tried on the way; many leave a last batch of one sample.
+  const std::string layers =
+      R"({ type = "batchnorm" }, { type = "dense", units = 4, activation = "relu" }, )"
+      R"({ type = "dense", units = 4 })";
+  const Experiment whole = small_experiment({"training.batch_size=auto"}, layers);
+  EXPECT_EQ(Session(whole, data_of(whole)).experiment().training.batch_size, 300);
+  const std::string ghost = R"({ type = "batchnorm", group = 299 }, { type = "dense", units = 4 })";
+  const Experiment groups = small_experiment({"training.batch_size=auto"}, ghost);
+  // 300 would leave a group of one; so would 299 with its last batch of one sample.
+  EXPECT_EQ(Session(groups, data_of(groups)).experiment().training.batch_size, 298);
+}
+
+TEST(Session, PlansWithoutTakingMemory) {
+  const Experiment experiment = small_experiment();
+  const Session session(experiment, data_of(experiment), SessionUse::plan_only);
+  EXPECT_GT(session.memory_plan().total_bytes(), 0);
+  EXPECT_EQ(session.peak_bytes(), 0);
+}
+
+TEST(Session, RefusesAPlanLargerThanAnyMemory) {
+  const std::string layers =
+      R"({ type = "dense", units = 2147483647, bias = false },)"
+      R"({ type = "dense", units = 2147483647, bias = false }, { type = "dense", units = 4 })";
+  const Experiment experiment = small_experiment({}, layers);
+  EXPECT_THAT(message_of([&] { Session(experiment, data_of(experiment)); }), HasSubstr("TiB"));
+}
+
+TEST(Session, RefusesSampleIdsThatDoNotExist) {
+  const Experiment experiment = small_experiment();
+  Session session(experiment, data_of(experiment));
+  const std::vector<std::int32_t> too_many(33, 0);
+  for (const std::vector<std::int32_t>& ids :
+       {std::vector<std::int32_t>{}, {-1}, {300}, too_many}) {
+    EXPECT_THROW((void)session.update(ids, 1, 0.1), std::invalid_argument);
+  }
+}
+
 TEST(Session, RefusesAnEmptyTrainingSet) {
   const Experiment experiment = small_experiment({"data.validation_split=0.999"});
   EXPECT_THAT(refusal(experiment, data_of(experiment)),

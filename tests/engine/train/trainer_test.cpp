@@ -27,6 +27,16 @@ using testing_support::small_experiment;
 using testing_support::train;
 using testing_support::train_in;
 
+TEST(Trainer, RefusesToForgetTheCheckpointsOfARun) {
+  const TemporaryFolder folder;
+  const Experiment experiment = small_experiment();
+  (void)train_in(folder / "run", experiment);
+  Session session(experiment, data_of(experiment));
+  const RunFolder run = RunFolder::open(folder / "run");
+  EXPECT_THROW((void)Trainer(session, &run).run(), std::logic_error);
+  EXPECT_GT(CheckpointStore(run.checkpoints()).load_newest()->step, 0);
+}
+
 TEST(Trainer, TrainsToTheLastEpoch) {
   const TrainingSummary summary = train(small_experiment({"training.epochs=20"}));
   EXPECT_EQ(summary.stopped_by, "epochs");
