@@ -1,11 +1,14 @@
 #include "apps/batchwise/command.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <map>
+
+#include "engine/train/trainer.h"
 
 namespace batchwise::app {
 namespace {
@@ -155,6 +158,21 @@ Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : 
 
 std::string device_text(const std::string& asked, std::string_view found) {
   return fmt::format("{}{}", found, asked == "auto" ? " (chosen by auto)" : "");
+}
+
+std::string_view numerics_name(const Experiment& experiment) {
+  return experiment.numerics == Numerics::fast ? "fast" : "invariant";
+}
+
+std::vector<int> inference_levels(const Experiment& experiment) {
+  std::vector<int> levels = numerics_levels(experiment);
+  std::erase_if(levels, [](int level) { return level > 3; });
+  return levels;
+}
+
+void print_numerics(const CommonOptions& options, const Experiment& experiment) {
+  print(options, fmt::format("fp32, numerics {} (levels {})", numerics_name(experiment),
+                             fmt::join(inference_levels(experiment), " ")));
 }
 
 }  // namespace batchwise::app

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/model/experiment.h"
+
 namespace batchwise::app {
 
 using Json = nlohmann::ordered_json;
@@ -64,6 +66,13 @@ void print(const CommonOptions& options, const std::string& line);
 
 /// What to say of a device: its name, and that "auto" chose it.
 [[nodiscard]] std::string device_text(const std::string& asked, std::string_view found);
+
+/// "invariant" or "fast".
+[[nodiscard]] std::string_view numerics_name(const Experiment& experiment);
+/// The levels of docs/numerics.md that concern evaluation and prediction and hold.
+[[nodiscard]] std::vector<int> inference_levels(const Experiment& experiment);
+/// Prints precision, numerics and levels of an evaluation or prediction.
+void print_numerics(const CommonOptions& options, const Experiment& experiment);
 
 // One function a subcommand, in the file of its name.
 Command add_train(CLI::App& program);

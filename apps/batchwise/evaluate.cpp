@@ -3,6 +3,7 @@
 
 #include "apps/batchwise/command.h"
 #include "engine/train/inference.h"
+#include "engine/train/resume.h"
 
 namespace batchwise::app {
 namespace {
@@ -51,7 +52,8 @@ Json run() {
   const EvaluateOptions& options = evaluate_options();
   const CommonOptions& common = options_of("evaluate");
   const RunFolder folder = RunFolder::open(options.run);
-  const Experiment experiment = folder.experiment(common.overrides);
+  const Experiment experiment =
+      for_inference(folder.experiment(), folder.experiment(common.overrides));
   const RunFolder::StoredWeights weights = folder.read_weights();
   const Samples samples = select_samples(experiment, weights, options.data);
   const std::int64_t batch_size =
@@ -62,6 +64,7 @@ Json run() {
       classify(samples.labels, inference.predicted_classes(), inference.classes());
   print(common, fmt::format("{} ({} samples, batch {}, device {})", samples.source, result.samples,
                             batch_size, device_text(experiment.device, inference.device())));
+  print_numerics(common, experiment);
   print(common, fmt::format("loss {:.6f}  accuracy {:.4f}", result.loss, result.accuracy));
   print_classes(common, classification);
   return {{"loss", number_or_null(result.loss)},
@@ -70,6 +73,9 @@ Json run() {
           {"batch_size", batch_size},
           {"data", options.data},
           {"device", inference.device()},
+          {"precision", "fp32"},
+          {"numerics", numerics_name(experiment)},
+          {"numerics_levels", inference_levels(experiment)},
           {"classes", classes_json(classification)},
           {"confusion_matrix", classification.confusion}};
 }

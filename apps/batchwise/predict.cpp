@@ -10,6 +10,7 @@
 #include "engine/data/npy.h"
 #include "engine/error.h"
 #include "engine/train/inference.h"
+#include "engine/train/resume.h"
 
 namespace batchwise::app {
 namespace {
@@ -112,7 +113,8 @@ Json run() {
   const CommonOptions& common = options_of("predict");
   check_writable(options.out);
   const RunFolder folder = RunFolder::open(options.run);
-  const Experiment experiment = folder.experiment(common.overrides);
+  const Experiment experiment =
+      for_inference(folder.experiment(), folder.experiment(common.overrides));
   const RunFolder::StoredWeights weights = folder.read_weights();
   const Samples samples = select_samples(experiment, weights, options.data);
   const std::int64_t batch_size =
@@ -123,12 +125,16 @@ Json run() {
                             samples.count, inference.classes(),
                             options.logits ? "logits" : "probabilities", samples.source, batch_size,
                             device_text(experiment.device, inference.device())));
+  print_numerics(common, experiment);
   Json result{{"out", options.out},
               {"samples", samples.count},
               {"classes", inference.classes()},
               {"values", options.logits ? "logits" : "probabilities"},
               {"batch_size", batch_size},
-              {"device", inference.device()}};
+              {"device", inference.device()},
+              {"precision", "fp32"},
+              {"numerics", numerics_name(experiment)},
+              {"numerics_levels", inference_levels(experiment)}};
   if (!options.compare.empty()) {
     result["compare_batch_sizes"] = compare(common, experiment, weights, samples);
   }

@@ -77,9 +77,9 @@ void say_header(const CommonOptions& common, const Session& session) {
                           device_text(experiment.device, session.backend().name()),
                           experiment.numerics == Numerics::fast ? "fast" : "invariant",
                           levels.size() > 1 ? "s" : "", fmt::join(levels, " ")));
-  say(common, fmt::format("batch {} in passes of {}, {} planned", experiment.training.batch_size,
-                          experiment.training.micro_batch_size,
-                          human_bytes(session.memory_plan().total_bytes())));
+  say(common,
+      fmt::format("batch {} in passes of {}, {} planned", experiment.training.batch_size,
+                  session.micro_batch_size(), human_bytes(session.memory_plan().total_bytes())));
 }
 
 /// Prints the stages of the plan, or returns them for --json.
@@ -171,9 +171,7 @@ Json run() {
   if (options.resume) trainer.restore();
   const TrainingSummary summary = trainer.run();
   print_summary(common, summary, folder.path());
-  Json result = Json::parse(to_json(summary, session));
-  result["run"] = folder.path().string();
-  return result;
+  return Json::parse(to_json(summary, session));
 }
 
 }  // namespace

@@ -21,8 +21,13 @@ std::vector<std::string> Dataset::files() const {
 }
 
 std::vector<std::int64_t> shape_of_sample(std::span<const std::int64_t> array_shape) {
-  assert(!array_shape.empty() && array_shape.size() <= 4);
+  assert(!array_shape.empty());
   std::vector<std::int64_t> shape(array_shape.begin() + 1, array_shape.end());
+  while (shape.size() > 3) {
+    const std::int64_t last = shape.back();
+    shape.pop_back();
+    shape.back() *= last;
+  }
   const bool vector_or_no_channel = shape.empty() || shape.size() == 2;
   if (vector_or_no_channel) shape.insert(shape.begin(), 1);
   return shape;

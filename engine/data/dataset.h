@@ -21,6 +21,7 @@ struct Samples {
   std::vector<std::int64_t> shape;      ///< of one sample: [features] or [channels, height, width]
   std::vector<std::byte> features;      ///< count * elements_per_sample() elements
   std::vector<std::int32_t> labels;     ///< count class indices, or empty when the file has none
+  std::int64_t label_columns = 0;       ///< of one-hot labels; 0: the file has class indices
   std::vector<std::string> files;       ///< the files read, for hashes; empty for builtin data
 
   [[nodiscard]] std::int64_t elements_per_sample() const;
@@ -37,8 +38,8 @@ struct Dataset {
   [[nodiscard]] std::vector<std::string> files() const;
 };
 
-/// The shape of one sample of an array [samples, ...] of rank 1 to 4: rank 1 gives [1], rank 2
-/// [features], rank 3 [1, height, width], rank 4 [channels, height, width].
+/// The shape of one sample of an array [samples, ...]: rank 1 gives [1], rank 2 [features], rank 3
+/// [1, height, width], rank 4 [channels, height, width]; further axes are folded into the last.
 [[nodiscard]] std::vector<std::int64_t> shape_of_sample(std::span<const std::int64_t> array_shape);
 
 }  // namespace batchwise

@@ -147,9 +147,9 @@ std::vector<std::byte> finite_features(const NpyArray& array, const Samples& sam
 
 void take_features(NpyArray array, Samples& samples) {
   const std::size_t rank = array.shape.size();
-  if (rank < 1 || rank > 4 || array.size() == 0) {
+  if (rank < 1 || array.size() == 0) {
     throw InputError(
-        fmt::format("{}: shape ({}); expected 1 to 4 axes, samples first, none of them empty",
+        fmt::format("{}: shape ({}); expected samples on the first axis, and no empty axis",
                     samples.source, fmt::join(array.shape, ", ")));
   }
   samples.count = array.shape[0];
@@ -212,6 +212,7 @@ void take_labels(const std::string& source, const NpyArray& array, Samples& samp
     throw InputError(fmt::format("{}: {} labels, but {} holds {} samples; expected equal counts",
                                  source, array.shape[0], samples.source, samples.count));
   }
+  samples.label_columns = one_hot ? array.shape[1] : 0;
   samples.labels.reserve(static_cast<std::size_t>(samples.count));
   for (std::int64_t sample = 0; sample < samples.count; ++sample) {
     samples.labels.push_back(one_hot ? class_of_one_hot_row(source, array, sample)

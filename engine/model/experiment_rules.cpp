@@ -52,12 +52,19 @@ void complete_names(ModelConfig& model, const Locate& locate) {
 void check_last_layer(const ModelConfig& model, const Locate& locate) {
   const LayerConfig& last = model.layers.back();
   if (last.type == LayerType::dense) return;
-  const bool softmax = last.type == LayerType::activation && last.activation == Activation::softmax;
   fail(locate, layer_path(model.layers.size() - 1),
        fmt::format("is the last layer and has type \"{}\"; expected \"dense\", whose outputs are "
-                   "the logits{}",
-                   type_name(last),
-                   softmax ? "; remove this layer, for the loss applies the softmax" : ""));
+                   "the logits",
+                   type_name(last)));
+}
+
+/// A softmax layer at the end, as other frameworks have it, is folded into the loss.
+void fold_last_softmax(ModelConfig& model) {
+  const LayerConfig& last = model.layers.back();
+  if (model.layers.size() > 1 && last.type == LayerType::activation &&
+      last.activation == Activation::softmax) {
+    model.layers.pop_back();
+  }
 }
 
 /// Softmax belongs to the loss; on the last layer it is accepted and folded into it.
@@ -141,6 +148,7 @@ void complete_layers(ModelConfig& model, const Locate& locate) {
     fail(locate, "model.layers", "is empty; expected at least a dense layer");
   }
   complete_names(model, locate);
+  fold_last_softmax(model);
   check_last_layer(model, locate);
   complete_activations(model, locate);
   complete_parameters(model);

@@ -21,6 +21,19 @@ void check_raised(const char* key, T recorded, T asked, bool zero_is_unlimited) 
       was_unlimited ? std::string("unlimited") : fmt::format("{}", recorded)));
 }
 
+/// Compares the two as files, line by line; `message` has a place for what differs.
+void refuse_difference(const Experiment& recorded, const Experiment& allowed,
+                       fmt::format_string<std::string> message) {
+  std::istringstream before(to_toml(recorded));
+  std::istringstream after(to_toml(allowed));
+  std::string was;
+  std::string is;
+  while (std::getline(before, was) && std::getline(after, is)) {
+    if (was == is) continue;
+    throw InputError(fmt::format(message, fmt::format("it has \"{}\", asked was \"{}\"", was, is)));
+  }
+}
+
 }  // namespace
 
 void check_resume_changes(const Experiment& recorded, const Experiment& asked) {
@@ -33,17 +46,26 @@ void check_resume_changes(const Experiment& recorded, const Experiment& asked) {
   allowed.training.max_seconds = recorded.training.max_seconds;
   allowed.training.checkpoint_seconds = recorded.training.checkpoint_seconds;
   allowed.device = recorded.device;
-  std::istringstream before(to_toml(recorded));
-  std::istringstream after(to_toml(allowed));
-  std::string was;
-  std::string is;
-  while (std::getline(before, was) && std::getline(after, is)) {
-    if (was == is) continue;
-    throw InputError(fmt::format(
-        "--resume continues the run as it is: it has \"{}\", asked was \"{}\"; only epochs, "
-        "max_steps and max_seconds may be raised. Train anew for other settings",
-        was, is));
-  }
+  refuse_difference(
+      recorded, allowed,
+      "--resume continues the run as it is: {}; only epochs, max_steps and max_seconds "
+      "may be raised. Train anew for other settings");
+}
+
+Experiment for_inference(const Experiment& recorded, Experiment asked) {
+  asked.seed = recorded.seed;
+  Experiment allowed = asked;
+  allowed.device = recorded.device;
+  allowed.data.path = recorded.data.path;
+  allowed.data.train = recorded.data.train;
+  allowed.data.test = recorded.data.test;
+  allowed.training.batch_size = recorded.training.batch_size;
+  allowed.training.micro_batch_size = recorded.training.micro_batch_size;
+  refuse_difference(
+      recorded, allowed,
+      "the run is used as it was trained: {}; only where its data lie, the device and "
+      "the batch size may differ");
+  return asked;
 }
 
 }  // namespace batchwise

@@ -87,6 +87,7 @@ Session::Session(Experiment experiment, Dataset dataset, SessionUse use)
   if (dataset.test) check_labels(*dataset.test, graph_.classes());
   normalization_ =
       compute_normalization(dataset.train, training_samples_, experiment_.data.normalize);
+  experiment_.data.normalize = normalization_.kind;
   data_type_ = dataset.train.type;
   resident_bytes_ = ResidentData::planned_bytes(dataset.train, normalization_, backend_);
   if (test_samples_ > 0) {
@@ -174,7 +175,6 @@ std::int64_t Session::largest_batch(const Dataset& dataset) const {
 void Session::resolve_batch_sizes(const Dataset& dataset) {
   TrainingConfig& training = experiment_.training;
   if (training.batch_size == 0) training.batch_size = largest_batch(dataset);
-  if (training.micro_batch_size == 0) training.micro_batch_size = training.batch_size;
   if (training.micro_batch_size > training.batch_size) {
     throw InputError(fmt::format("training.micro_batch_size = {} is above training.batch_size = {}",
                                  training.micro_batch_size, training.batch_size));
@@ -193,8 +193,13 @@ std::int64_t Session::steps_per_epoch() const {
                                     : (training_samples_ + batch - 1) / batch;
 }
 
+std::int64_t Session::micro_batch_size() const {
+  const TrainingConfig& training = experiment_.training;
+  return training.micro_batch_size == 0 ? training.batch_size : training.micro_batch_size;
+}
+
 std::int64_t Session::micro_batches(std::int64_t batch_samples) const {
-  const std::int64_t rows = experiment_.training.micro_batch_size;
+  const std::int64_t rows = micro_batch_size();
   return (batch_samples + rows - 1) / rows;
 }
 
@@ -229,7 +234,7 @@ void Session::refuse_what_does_not_fit() const {
     throw InputError(fmt::format(
         "the plan needs {} bytes for training.batch_size = {} in passes of {}, but {} are free on "
         "{}; use a smaller training.micro_batch_size (the same results) or batch_size",
-        memory_plan_.total_bytes(), training.batch_size, training.micro_batch_size, free_bytes,
+        memory_plan_.total_bytes(), training.batch_size, micro_batch_size(), free_bytes,
         backend_.name()));
   }
 }

@@ -40,7 +40,7 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  /// With every "auto" resolved and zeros that mean "the batch" replaced.
+  /// With every "auto" resolved.
   [[nodiscard]] const Experiment& experiment() const { return experiment_; }
   [[nodiscard]] const Graph& graph() const { return graph_; }
   [[nodiscard]] const Backend& backend() const { return backend_; }
@@ -53,6 +53,8 @@ class Session {
   [[nodiscard]] std::int64_t validation_samples() const { return validation_samples_; }
   [[nodiscard]] std::int64_t test_samples() const { return test_samples_; }
   [[nodiscard]] std::int64_t steps_per_epoch() const;
+  /// Samples a pass holds at most.
+  [[nodiscard]] std::int64_t micro_batch_size() const;
   [[nodiscard]] std::int64_t micro_batches(std::int64_t batch_samples) const;
 
   /// One weight update on the samples of these ids, 1 to batch_size of them. Returns its status;

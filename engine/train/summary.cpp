@@ -64,7 +64,7 @@ std::string to_json(const TrainingSummary& summary, const Session& session) {
   json["validation_samples"] = session.validation_samples();
   json["test_samples"] = session.test_samples();
   json["batch_size"] = experiment.training.batch_size;
-  json["micro_batch_size"] = experiment.training.micro_batch_size;
+  json["micro_batch_size"] = session.micro_batch_size();
   json["learning_rate"] = LearningRate(experiment, session.steps_per_epoch()).peak();
   json["experiment"] = experiment.name;
   json["seed"] = experiment.seed;

@@ -399,9 +399,9 @@ const std::vector<BadInput> kRuns{
        const std::size_t at = text.find("test_samples = 60");
        write_file(folder / "run/experiment.toml", text.replace(at, 17, "test_samples = 0"));
      })},
-    {"EvaluateNoValidation",
+    {"EvaluateAnotherSplit",
      {"evaluate", "run", "--data", "validation", "--set", "data.validation_split=0"},
-     {"no validation samples", "--data"},
+     {"as it was trained", "validation_split"},
      train_run},
     {"PredictWithoutOut", {"predict", "run"}, {"--out is required"}},
     {"PredictOutFolderMissing",

@@ -118,9 +118,8 @@ TEST_F(LimitTest, AFileSizeLimitLeavesTheLastCheckpoint) {
 TEST_F(LimitTest, ALimitBelowACheckpointNamesIt) {
   const testing::FileSizeLimit limit(100 * 1024);
   const ProgramResult result = run(kTrain);
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.messages,
-              AllOf(HasSubstr("step-000000000000.checkpoint"), HasSubstr("no good checkpoint")));
+  EXPECT_EQ(result.exit_code, 2);  // the run folder appears with its first checkpoint or not at all
+  EXPECT_THAT(result.messages, HasSubstr("step-000000000000.checkpoint"));
 }
 
 TEST_F(LimitTest, AFullDiskLeavesTheLastCheckpoint) {

@@ -15,6 +15,18 @@ Samples with_labels(std::vector<std::int32_t> labels) {
   return samples;
 }
 
+TEST(CheckLabels, OneHotRowsHaveAColumnAClass) {
+  Samples samples;
+  samples.source = "labels.npz";
+  samples.count = 1;
+  samples.labels = {0};
+  samples.label_columns = 4;
+  EXPECT_NO_THROW(check_labels(samples, 4));
+  for (const std::int64_t classes : {3, 5}) {
+    EXPECT_THROW(check_labels(samples, classes), InputError) << classes;
+  }
+}
+
 TEST(Labels, EveryClassIsAllowed) { EXPECT_NO_THROW(check_labels(with_labels({0, 1, 9}), 10)); }
 
 TEST(Labels, UnlabelledSamplesHaveNothingToCheck) { EXPECT_NO_THROW(check_labels(Samples{}, 10)); }

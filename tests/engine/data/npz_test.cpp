@@ -85,15 +85,15 @@ TEST_F(NpzTest, FeatureRanks) {
   EXPECT_EQ(dataset(npy("<f4", "(2, 4)", values), labels).train.shape, Shape{4});
   EXPECT_EQ(dataset(npy("<f4", "(2, 2, 2)", values), labels).train.shape, (Shape{1, 2, 2}));
   EXPECT_EQ(dataset(npy("<f4", "(2, 1, 4, 1)", values), labels).train.shape, (Shape{1, 4, 1}));
-  expect_input_error([&] { dataset(npy("<f4", "(2, 1, 1, 1, 4)", values), labels); },
-                     {"x_train", "(2, 1, 1, 1, 4)", "1 to 4 axes"});
-  expect_input_error([&] { dataset(npy<float>("<f4", "()", {1}), labels); }, {"1 to 4 axes"});
+  EXPECT_EQ(dataset(npy("<f4", "(2, 1, 1, 2, 2)", values), labels).train.shape, (Shape{1, 1, 4}));
+  expect_input_error([&] { dataset(npy<float>("<f4", "()", {1}), labels); },
+                     {"samples on the first axis"});
 }
 
 TEST_F(NpzTest, EmptyTrainingSet) {
   expect_input_error(
       [&] { dataset(npy<float>("<f4", "(0, 3)", {}), npy<std::int64_t>("<i8", "(0,)", {})); },
-      {"x_train", "(0, 3)", "none of them empty"});
+      {"x_train", "(0, 3)", "no empty axis"});
   expect_input_error([&] { dataset(npy<float>("<f4", "(2, 0)", {}), labels); }, {"(2, 0)"});
 }
 

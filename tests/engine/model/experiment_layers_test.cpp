@@ -17,6 +17,14 @@ std::vector<std::string> names(const Experiment& experiment) {
   return result;
 }
 
+TEST(ExperimentLayers, ASoftmaxLayerAtTheEndIsFoldedIntoTheLoss) {
+  const Experiment experiment = parsed(with_layers(
+      "{ type = \"dense\", units = 3 },\n{ type = \"activation\", activation = \"softmax\" }"));
+  ASSERT_EQ(experiment.model.layers.size(), 1u);
+  EXPECT_EQ(experiment.model.layers[0].type, LayerType::dense);
+  EXPECT_EQ(experiment.model.layers[0].activation, Activation::none);
+}
+
 TEST(ExperimentLayers, AreNamedByTypeAndNumber) {
   const Experiment experiment = parsed(with_layers(
       "{ type = \"flatten\" },\n{ type = \"dense\", units = 4 },\n"
@@ -134,10 +142,6 @@ const Refused kRefused[] = {
     {"{ type = \"dense\", units = 4, activation = \"softmax\" },\n" + kLast,
      "experiment:6: model.layers.0.activation is \"softmax\"; only the last layer may have it, "
      "where it is part of the loss; choose another activation here"},
-    {kLast + ",\n{ type = \"activation\", activation = \"softmax\" }",
-     "experiment:7: model.layers.1 is the last layer and has type \"activation\"; expected "
-     "\"dense\", whose outputs are the logits; remove this layer, for the loss applies the "
-     "softmax"},
     {kLast + ",\n{ type = \"batchnorm\" }",
      "experiment:7: model.layers.1 is the last layer and has type \"batchnorm\"; expected "
      "\"dense\", whose outputs are the logits"},

@@ -82,7 +82,7 @@ TEST(Session, ResolvesTheAutomaticBatchToTheTrainingSet) {
       small_experiment({"training.batch_size=auto", "data.validation_split=0.1"});
   const Session session(experiment, data_of(experiment));
   EXPECT_EQ(session.experiment().training.batch_size, 270);
-  EXPECT_EQ(session.experiment().training.micro_batch_size, 270);
+  EXPECT_EQ(session.micro_batch_size(), 270);
 }
 
 TEST(Session, TheAutomaticBatchSuitsBatchNorm) {
