@@ -153,7 +153,8 @@ std::vector<Key> layer_keys() {
        .type = ValueType::boolean,
        .default_text = "true",
        .meaning = "Whether weight updates change the layer's parameters. A frozen layer keeps "
-                  "them.",
+                  "them; a frozen batchnorm also keeps its running statistics and normalises with "
+                  "them while training (Keras's convention; PyTorch goes on updating them).",
        .kinds = {"dense", "batchnorm"},
        .aliases = {"requires_grad", "frozen", "freeze"}},
   };
