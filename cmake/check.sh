@@ -30,10 +30,32 @@ check_length() {
     awk '$2 != "total" && $1 > 600 {print $2 ": " $1 " lines"}'
 }
 
-check_headers() {
-  files '*.h' | xargs -r -P 2 -I{} bash -c '
+compile_headers() { # COMPILER_OPTION...; headers on standard input
+  xargs -r -P 2 -I{} bash -c '
     printf "#include \"%s\"\n" "$1" |
-      c++ -std=c++20 -Wall -Wextra -Werror -fsyntax-only -I. -DBATCHWISE_SOURCE_DIR=\".\" -x c++ - 2>&1 || true' check {}
+      c++ -std=c++20 -Wall -Wextra -Werror -fsyntax-only -I. "${@:2}" -x c++ - 2>&1 || true' check {} "$@"
+}
+
+# Those of CUDA kernels as the emulated device sees them; what needs CUDA's own headers is left to
+# the build.
+check_headers() {
+  files '*.h' ':!kernels/cuda/' | compile_headers '-DBATCHWISE_SOURCE_DIR="."'
+  files 'kernels/cuda/*.h' '*.cuh' | xargs -r grep -LE '#include (<cuda_|"kernels/cuda/check.h")' |
+    compile_headers -DBATCHWISE_EMULATION -Wno-unknown-pragmas
+}
+
+# Launches that a stream, a check and the emulated device know of.
+check_launches() {
+  files 'kernels/*.cu' 'kernels/*.cuh' | xargs -r grep -n '<<<' || true
+}
+
+# With bounds the compiler knows how many registers a thread may have.
+check_launch_bounds() {
+  files 'kernels/*.cu' 'kernels/*.cuh' | xargs -r awk '
+    FNR == 1 {kernel = ""}
+    kernel != "" && !/__launch_bounds__/ {print kernel}
+    {kernel = ""}
+    /__global__/ && !/__launch_bounds__/ {kernel = FILENAME ":" FNR ": " $0}'
 }
 
 check_paths() {
@@ -86,12 +108,17 @@ check_scripts() {
     bash -n "$script" 2>&1 || true
     [ -x "$script" ] || echo "$script: not executable (chmod +x)"
   done
+  for script in $(files '*.py'); do
+    python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$script" 2>&1 || true
+  done
   cmake --list-presets 2>&1 >/dev/null || true
 }
 
 report "sources are in clang-format's form (clang-format-14 -i FILE)" "$(check_format)"
 report "no source has more than 600 lines (split it by subject)" "$(check_length)"
 report "every header compiles alone, without warnings" "$(check_headers)"
+report "kernels are launched through launch<> alone (no <<<)" "$(check_launches)"
+report "every kernel has __launch_bounds__" "$(check_launch_bounds)"
 report "no path of one machine in any file" "$(check_paths)"
 report "nothing is left open or disabled" "$(check_unfinished)"
 report "relative links in documents resolve" "$(check_links)"

@@ -1,11 +1,14 @@
 # What `cmake --install` lays out: the libraries, their headers, the program, the recipes, and the
-# package files behind find_package(batchwise). The cuda and emulation libraries join the exported
-# ones when they hold kernels.
+# package files behind find_package(batchwise).
 include(CMakePackageConfigHelpers)
 
 set(batchwise_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/batchwise)
 
-install(TARGETS batchwise_ops batchwise_reference batchwise_cpu batchwise_engine EXPORT batchwise)
+install(TARGETS batchwise_ops batchwise_reference batchwise_cpu batchwise_emulation batchwise_engine
+        EXPORT batchwise)
+if(BATCHWISE_HAVE_CUDA)
+  install(TARGETS batchwise_cuda EXPORT batchwise)
+endif()
 install(TARGETS batchwise)
 install(DIRECTORY kernels engine DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/batchwise
         FILES_MATCHING PATTERN "*.h")

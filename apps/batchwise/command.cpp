@@ -13,8 +13,6 @@
 namespace batchwise::app {
 namespace {
 
-constexpr const char* kCommonGroup = "Common options";
-
 std::optional<ProgressMode> progress_mode(const std::string& word) {
   if (word == "auto") return ProgressMode::automatic;
   if (word == "plain") return ProgressMode::plain;
@@ -72,8 +70,10 @@ void add_common_options(CLI::App& command, CommonOptions& options, const std::st
                              const std::string& help) {
     add_shorthand(command, options, "--" + name, name, value_name, help)->group(kCommonGroup);
   };
-  shorthand("device", "DEVICE",
-            "auto | cuda | cuda:N | cpu | emulated; auto: a GPU, or else the CPU (default auto)");
+  shorthand(
+      "device", "DEVICE",
+      "auto | cuda | cuda:N | cpu | emulated; auto: the first GPU, or else the CPU; emulated: "
+      "the CUDA kernels on the CPU, slowly (default auto)");
   shorthand("precision", "TYPE", "fp32 | tf32 | bf16 (default fp32)");
   shorthand("numerics", "MODE", "invariant | fast (default invariant)");
   shorthand("seed", "N", "where all randomness starts (default 0)");
@@ -87,6 +87,15 @@ void add_common_options(CLI::App& command, CommonOptions& options, const std::st
       ->allow_extra_args(false)
       ->option_text("SECTION.KEY=VALUE")
       ->group(kCommonGroup);
+  add_output_options(command, options);
+  command.footer(
+      "Options with a key in the experiment file override the file; the defaults above are those "
+      "of "
+      "a\nfile without the key.\n\nExample:\n  " +
+      example);
+}
+
+void add_output_options(CLI::App& command, CommonOptions& options) {
   add_progress(command, options);
   command
       .add_option("--threads", options.threads,
@@ -96,11 +105,6 @@ void add_common_options(CLI::App& command, CommonOptions& options, const std::st
       ->group(kCommonGroup);
   command.add_flag("--json", options.json, "print one JSON object on standard output")
       ->group(kCommonGroup);
-  command.footer(
-      "Options with a key in the experiment file override the file; the defaults above are those "
-      "of "
-      "a\nfile without the key.\n\nExample:\n  " +
-      example);
 }
 
 void add_inference_batch_size(CLI::App& command, std::int64_t& batch_size) {
@@ -156,8 +160,9 @@ std::string human_bytes(std::int64_t bytes) {
 
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
-std::string device_text(const std::string& asked, std::string_view found) {
-  return fmt::format("{}{}", found, asked == "auto" ? " (chosen by auto)" : "");
+std::string device_text(const std::string& asked, const Backend& found) {
+  return fmt::format("{}{}{}{}", found.name(), found.hardware().empty() ? "" : ", ",
+                     found.hardware(), asked == "auto" ? " (chosen by auto)" : "");
 }
 
 std::string_view numerics_name(const Experiment& experiment) {
@@ -166,7 +171,7 @@ std::string_view numerics_name(const Experiment& experiment) {
 
 std::vector<int> inference_levels(const Experiment& experiment) {
   std::vector<int> levels = numerics_levels(experiment);
-  std::erase_if(levels, [](int level) { return level > 3; });
+  std::erase_if(levels, [](int level) { return level == 4 || level == 5; });
   return levels;
 }
 

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/error.h"
+#include "engine/execute/backend.h"
 #include "engine/model/experiment.h"
 
 namespace batchwise::app {
@@ -38,8 +40,22 @@ struct Command {
   std::function<Json()> run;
 };
 
+/// Thrown by a command that did its work and whose result is that something failed: the result is
+/// printed as ever, the exit code is 1.
+class FailedResult : public RunError {
+ public:
+  FailedResult(const std::string& message, Json failed)
+      : RunError(message), result(std::move(failed)) {}
+  Json result;
+};
+
+/// The group of options that several commands take, in their help.
+inline constexpr const char* kCommonGroup = "Common options";
+
 /// Adds the options to a subcommand, in a group of their own, and ends its help with an example.
 void add_common_options(CLI::App& command, CommonOptions& options, const std::string& example);
+/// Adds those of the common options that concern what is printed and how many threads work.
+void add_output_options(CLI::App& command, CommonOptions& options);
 /// An option that is shorthand for `--set key=...`. value_name: as the help shows it.
 CLI::Option* add_shorthand(CLI::App& command, CommonOptions& options, const std::string& name,
                            const std::string& key, const std::string& value_name,
@@ -64,8 +80,8 @@ void print(const CommonOptions& options, const std::string& line);
 /// A number for JSON: NaN and infinities are null.
 [[nodiscard]] Json number_or_null(double value);
 
-/// What to say of a device: its name, and that "auto" chose it.
-[[nodiscard]] std::string device_text(const std::string& asked, std::string_view found);
+/// What to say of a device: "cuda:0, NVIDIA H200", and that "auto" chose it.
+[[nodiscard]] std::string device_text(const std::string& asked, const Backend& found);
 
 /// "invariant" or "fast".
 [[nodiscard]] std::string_view numerics_name(const Experiment& experiment);
@@ -80,6 +96,7 @@ Command add_evaluate(CLI::App& program);
 Command add_predict(CLI::App& program);
 Command add_new(CLI::App& program);
 Command add_demo(CLI::App& program);
+Command add_verify(CLI::App& program);
 
 /// The common options of the subcommand that was chosen: set by the command's parse.
 CommonOptions& options_of(const std::string& command);

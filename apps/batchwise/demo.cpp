@@ -57,7 +57,7 @@ ComparedRun train_at(const CommonOptions& common, const std::filesystem::path& o
   const Stopwatch stopwatch;
   Session session(experiment, load_dataset(experiment.data, experiment.seed));
   say(common, fmt::format("training at batch {}, device {}", batch_size,
-                          device_text(experiment.device, session.backend().name())));
+                          device_text(experiment.device, session.backend())));
   const RunFolder folder =
       RunFolder::create(out / experiment.name, session.experiment(), {}, false);
   TrainingProgress progress(common, session);

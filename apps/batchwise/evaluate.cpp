@@ -63,7 +63,7 @@ Json run() {
   const Classification classification =
       classify(samples.labels, inference.predicted_classes(), inference.classes());
   print(common, fmt::format("{} ({} samples, batch {}, device {})", samples.source, result.samples,
-                            batch_size, device_text(experiment.device, inference.device())));
+                            batch_size, device_text(experiment.device, inference.backend())));
   print_numerics(common, experiment);
   print(common, fmt::format("loss {:.6f}  accuracy {:.4f}", result.loss, result.accuracy));
   print_classes(common, classification);
@@ -72,7 +72,7 @@ Json run() {
           {"samples", result.samples},
           {"batch_size", batch_size},
           {"data", options.data},
-          {"device", inference.device()},
+          {"device", inference.backend().name()},
           {"precision", "fp32"},
           {"numerics", numerics_name(experiment)},
           {"numerics_levels", inference_levels(experiment)},

@@ -21,7 +21,7 @@ namespace {
 constexpr int kExitRun = 1;
 constexpr int kExitInput = 2;
 
-/// What a command came to. `error` is empty where it did its work.
+/// What a command came to. `error` is empty where it did its work and nothing failed.
 struct Outcome {
   int exit_code = 0;
   std::string error;
@@ -48,7 +48,7 @@ int finish(const std::string& command, bool json, const Outcome& outcome) {
   if (!outcome.error.empty()) print_message(command, outcome.error);
   if (json) {
     Json object{{"command", command}, {"version", version()}, {"exit_code", outcome.exit_code}};
-    if (outcome.error.empty()) {
+    if (outcome.error.empty() || !outcome.result.is_null()) {
       object["result"] = outcome.result;
     } else {
       object["error"] = outcome.error;
@@ -65,6 +65,8 @@ Outcome run_command(const Command& command) {
     return {128 + interrupted.signal, interrupted.what(), {}};
   } catch (const InputError& error) {
     return {kExitInput, error.what(), {}};
+  } catch (const FailedResult& failed) {
+    return {kExitRun, failed.what(), failed.result};
   } catch (const RunError& error) {
     return {kExitRun, error.what(), {}};
   } catch (const std::bad_alloc&) {
@@ -136,7 +138,8 @@ int main_program(int argc, char** argv) {
       "  batchwise evaluate runs/digits-001");
   program.get_formatter()->column_width(32);
   const std::vector<Command> commands{add_train(program), add_evaluate(program),
-                                      add_predict(program), add_new(program), add_demo(program)};
+                                      add_predict(program), add_verify(program), add_new(program),
+                                      add_demo(program)};
   program.set_help_all_flag("--help-all", "print the help of every command");
   try {
     program.parse(argc, argv);

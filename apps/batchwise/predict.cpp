@@ -124,14 +124,14 @@ Json run() {
   print(common, fmt::format("{}: {} rows of {} {} ({}, batch {}, device {})", options.out,
                             samples.count, inference.classes(),
                             options.logits ? "logits" : "probabilities", samples.source, batch_size,
-                            device_text(experiment.device, inference.device())));
+                            device_text(experiment.device, inference.backend())));
   print_numerics(common, experiment);
   Json result{{"out", options.out},
               {"samples", samples.count},
               {"classes", inference.classes()},
               {"values", options.logits ? "logits" : "probabilities"},
               {"batch_size", batch_size},
-              {"device", inference.device()},
+              {"device", inference.backend().name()},
               {"precision", "fp32"},
               {"numerics", numerics_name(experiment)},
               {"numerics_levels", inference_levels(experiment)}};

@@ -75,6 +75,7 @@ TrainingProgress::TrainingProgress(const CommonOptions& options, const Session& 
       samples_(session.training_samples()),
       steps_per_epoch_(session.steps_per_epoch()),
       bytes_(session.memory_plan().total_bytes()),
+      backend_(session.backend()),
       training_(session.experiment().training) {}
 
 TrainingProgress::~TrainingProgress() { clear_line(); }
@@ -111,10 +112,13 @@ void TrainingProgress::draw(const Progress& progress, double loss) {
   const double share =
       static_cast<double>(progress.samples_in_epoch) / static_cast<double>(samples_);
   const std::string head = fmt::format("epoch {}/{}", progress.epoch, training_.epochs);
-  const std::vector<std::string> tail{
+  std::vector<std::string> tail{
       fmt::format("{:3.0f}%", 100.0 * share), fmt::format("loss {:.4f}", loss),
       fmt::format("ETA {}", human_duration(seconds_left)),
       fmt::format("{} samples/s", human_count(speed)), human_bytes(bytes_)};
+  if (const std::optional<double> busy = backend_.utilization()) {
+    tail.push_back(fmt::format("GPU {:.0f}%", 100.0 * *busy));
+  }
   if (!terminal_) {
     print_line(fmt::format("{}  {}", head, fmt::join(tail, "  ")));
     return;

@@ -33,6 +33,7 @@ class TrainingProgress final : public TrainingObserver {
   std::int64_t samples_;
   std::int64_t steps_per_epoch_;
   std::int64_t bytes_;
+  const Backend& backend_;
   TrainingConfig training_;
   Clock::time_point started_ = Clock::now();
   Clock::time_point drawn_ = started_;

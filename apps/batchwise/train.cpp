@@ -74,7 +74,7 @@ void say_header(const CommonOptions& common, const Session& session) {
                           session.training_samples(), session.validation_samples(),
                           session.test_samples()));
   say(common, fmt::format("device {}, fp32, numerics {} (level{} {})",
-                          device_text(experiment.device, session.backend().name()),
+                          device_text(experiment.device, session.backend()),
                           experiment.numerics == Numerics::fast ? "fast" : "invariant",
                           levels.size() > 1 ? "s" : "", fmt::join(levels, " ")));
   say(common,
@@ -88,6 +88,7 @@ Json explain_plan(const CommonOptions& common, const Session& session) {
   const Program differentiated = differentiate(session.graph(), plan.parameters, plan.request);
   const Json stages{{"model graph", to_text(session.graph())},
                     {"differentiated graph", to_text(differentiated)},
+                    {"fused operations", to_text(fuse(differentiated, plan.request))},
                     {"lowered operations", to_text(plan.program)},
                     {"schedule", schedule_text(plan)},
                     {"memory", memory_text(plan)}};

@@ -2,106 +2,101 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <limits>
-#include <map>
+#include <charconv>
 #include <stdexcept>
 
 #include "engine/error.h"
+#include "engine/execute/cuda_backend.h"
+#include "engine/execute/emulated_backend.h"
+#include "engine/execute/host_backend.h"
+#include "engine/execute/kernel_registry.h"
 #include "kernels/cpu/kernels.h"
+#include "kernels/cuda/kernels.h"
 #include "kernels/reference/kernels.h"
 
 namespace batchwise {
 namespace {
 
-/// A backend whose memory is the host's.
-class HostBackend final : public Backend {
- public:
-  HostBackend(std::string name, ElementType real, KernelTable table)
-      : name_(std::move(name)), real_(real) {
-    for (const KernelEntry& entry : table) add(std::string(entry.operation), entry.kernel);
-  }
+KernelRegistry& cpu_kernels() {
+  static KernelRegistry kernels("cpu", cpu::kernels());
+  return kernels;
+}
 
-  void add(std::string operation, Kernel implementation) {
-    kernels_.insert_or_assign(std::move(operation), implementation);
-  }
+KernelRegistry& reference_kernels() {
+  static KernelRegistry kernels("reference", reference::kernels_f64());
+  return kernels;
+}
 
-  [[nodiscard]] std::string_view name() const override { return name_; }
-  [[nodiscard]] ElementType real() const override { return real_; }
+KernelRegistry& emulated_kernels() {
+  static KernelRegistry kernels("emulated", emulated::kernels());
+  return kernels;
+}
 
-  [[nodiscard]] Kernel kernel(std::string_view operation) const override {
-    const auto found = kernels_.find(operation);
-    if (found == kernels_.end()) {
-      throw std::logic_error(fmt::format("backend {} has no kernel for {}", name_, operation));
-    }
-    return found->second;
-  }
-
-  [[nodiscard]] std::int64_t free_bytes() const override {
-    std::ifstream meminfo("/proc/meminfo");
-    std::string key;
-    std::int64_t kibibytes = 0;
-    while (meminfo >> key >> kibibytes) {
-      if (key == "MemAvailable:") return kibibytes * 1024;
-      meminfo.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
-    }
-    return std::int64_t{1} << 30;  // an old kernel does not say
-  }
-
-  [[nodiscard]] std::byte* allocate(std::int64_t bytes) const override {
-    constexpr std::int64_t kAlignment = 256;
-    const std::int64_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-    void* data = std::aligned_alloc(kAlignment, static_cast<std::size_t>(rounded));
-    if (data == nullptr) {
-      throw InputError(
-          fmt::format("{} bytes of memory are not to be had on {}; use a smaller batch "
-                      "or micro-batch",
-                      bytes, name_));
-    }
-    return static_cast<std::byte*>(data);
-  }
-
-  void free(std::byte* data, std::int64_t) const noexcept override { std::free(data); }
-
-  void zero(std::byte* data, std::int64_t bytes) const override {
-    std::memset(data, 0, static_cast<std::size_t>(bytes));
-  }
-  void upload(std::byte* device, const void* host, std::int64_t bytes) const override {
-    std::memcpy(device, host, static_cast<std::size_t>(bytes));
-  }
-  void download(void* host, const std::byte* device, std::int64_t bytes) const override {
-    std::memcpy(host, device, static_cast<std::size_t>(bytes));
-  }
-
- private:
-  std::string name_;
-  ElementType real_;
-  std::map<std::string, Kernel, std::less<>> kernels_;
-};
-
-HostBackend& cpu_backend() {
-  static HostBackend backend("cpu", ElementType::f32, cpu::kernels());
+const Backend& cpu_backend() {
+  static const HostBackend backend("cpu", ElementType::f32, cpu_kernels());
   return backend;
 }
 
-HostBackend& reference_backend() {
-  static HostBackend backend("reference", ElementType::f64, reference::kernels_f64());
+const Backend& reference_backend() {
+  static const HostBackend backend("reference", ElementType::f64, reference_kernels());
   return backend;
+}
+
+const Backend& emulated_backend() {
+  static const EmulatedBackend backend(emulated_kernels());
+  return backend;
+}
+
+/// 0 for "cuda", N for "cuda:N".
+int index_of(std::string_view device) {
+  int index = 0;
+  const std::size_t colon = device.find(':');
+  if (colon == std::string_view::npos) return 0;
+  const std::string_view digits = device.substr(colon + 1);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
+  if (error != std::errc{} || end != digits.data() + digits.size() || index < 0) {
+    throw InputError(
+        fmt::format("--device {}: expected the GPU's index after \"cuda:\", as in cuda:0", device));
+  }
+  return index;
+}
+
+const Backend& find_cuda(std::string_view device) {
+  const int index = index_of(device);
+  const CudaDevices& devices = cuda_devices();
+  if (devices.count == 0) {
+    throw InputError(
+        fmt::format("--device {}: {}; or run on the CPU: --device cpu, or --device "
+                    "emulated for the CUDA kernels there (slow)",
+                    device, devices.missing));
+  }
+  if (index >= devices.count) {
+    throw InputError(fmt::format(
+        "--device {}: this machine has {} GPU{}, {}; or run on the CPU: --device cpu", device,
+        devices.count, devices.count == 1 ? "" : "s",
+        devices.count == 1 ? "cuda:0" : fmt::format("cuda:0 to cuda:{}", devices.count - 1)));
+  }
+  return cuda_backend(index);
 }
 
 }  // namespace
 
+void Backend::fail(std::string_view what, const std::exception& error) const {
+  throw RunError(fmt::format("device {} failed in {}: {}", name(), what, error.what()));
+}
+
+void Backend::refuse_allocation(std::int64_t bytes) const {
+  throw InputError(
+      fmt::format("{} bytes of memory are not to be had on {}; use a smaller batch or micro-batch",
+                  bytes, name()));
+}
+
 const Backend& find_backend(std::string_view device) {
-  if (device == "auto" || device == "cpu") return cpu_backend();
+  if (device == "cpu") return cpu_backend();
   if (device == "reference") return reference_backend();
-  if (device == "emulated" || device == "cuda" || device.starts_with("cuda:")) {
-    throw InputError(
-        fmt::format("--device {}: this version of batchwise has no CUDA kernels; it runs on the "
-                    "CPU: use --device cpu",
-                    device));
-  }
+  if (device == "emulated") return emulated_backend();
+  if (device == "cuda" || device.starts_with("cuda:")) return find_cuda(device);
+  if (device == "auto") return cuda_devices().suits_auto ? cuda_backend(0) : cpu_backend();
   throw InputError(fmt::format(
       "--device {}: unknown device; expected auto, cuda, cuda:N, cpu or emulated", device));
 }
@@ -109,11 +104,13 @@ const Backend& find_backend(std::string_view device) {
 void set_cpu_threads(int threads) { cpu::set_threads(threads); }
 
 void register_kernel(std::string_view backend, std::string operation, Kernel kernel) {
-  HostBackend& target = backend == "cpu" ? cpu_backend() : reference_backend();
-  if (target.name() != backend) {
-    throw std::logic_error("no backend is named " + std::string(backend));
-  }
-  target.add(std::move(operation), kernel);
+  KernelRegistry* const kernels = backend == "cpu"         ? &cpu_kernels()
+                                  : backend == "reference" ? &reference_kernels()
+                                  : backend == "emulated"  ? &emulated_kernels()
+                                  : backend == "cuda"      ? &cuda_kernels()
+                                                           : nullptr;
+  if (kernels == nullptr) throw std::logic_error("no backend is named " + std::string(backend));
+  kernels->add(std::move(operation), kernel);
 }
 
 }  // namespace batchwise

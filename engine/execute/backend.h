@@ -1,9 +1,18 @@
 // A backend: the kernels of one device, its memory, and transfers to and from it. backend.cpp is
-// the one file of the engine that knows which backends there are.
+// the one file of the engine that knows which backends there are; the engine runs on all of them
+// through this interface alone.
+//
+// Order. Kernels, zero(), upload() and download() take effect in the order in which they are
+// called. download() and free() wait for the device; upload() does so only while megabytes of
+// earlier uploads are still queued, as when a data set is sent. An update of the weights is
+// therefore queued without a pause, from its indices to its last kernel: it uploads, launches, and
+// at its end downloads one UpdateStatus.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,36 +20,71 @@
 
 namespace batchwise {
 
+/// One thread at a time uses a backend, that is one session or inference; different backends may be
+/// used at once.
 class Backend {
  public:
   virtual ~Backend() = default;
 
-  /// "cpu", "reference", ...
+  /// As --device takes it: "cpu", "cuda:0", "emulated"; and "reference".
   [[nodiscard]] virtual std::string_view name() const = 0;
+  /// The maker's name of the device ("NVIDIA H200"); empty where it is the host itself.
+  [[nodiscard]] virtual std::string_view hardware() const { return {}; }
   /// The type real numbers have on it: f32, or f64 for the reference.
   [[nodiscard]] virtual ElementType real() const = 0;
   /// Throws std::logic_error when the backend has no kernel for the operation.
   [[nodiscard]] virtual Kernel kernel(std::string_view operation) const = 0;
+  /// The one that runs in mode `fast`: kernel(), or one whose order of sums is its own. Throws
+  /// InputError when a library that it needs is not there.
+  [[nodiscard]] virtual Kernel fast_kernel(std::string_view operation) const {
+    return kernel(operation);
+  }
+  /// What the calling thread may hand to kernels from now on; null where a kernel has run when its
+  /// call returns.
+  [[nodiscard]] virtual CUstream_st* stream() const { return nullptr; }
 
   /// Bytes that could be allocated now.
   [[nodiscard]] virtual std::int64_t free_bytes() const = 0;
-  /// Aligned to 256 bytes. Throws InputError when the memory is not to be had.
+  /// Aligned to 256 bytes; what it holds is undefined. Throws InputError when the memory is not to
+  /// be had.
   [[nodiscard]] virtual std::byte* allocate(std::int64_t bytes) const = 0;
   virtual void free(std::byte* data, std::int64_t bytes) const noexcept = 0;
   virtual void zero(std::byte* data, std::int64_t bytes) const = 0;
+  /// The host's bytes may change when the call returns.
   virtual void upload(std::byte* device, const void* host, std::int64_t bytes) const = 0;
+  /// The bytes are there when the call returns.
   virtual void download(void* host, const std::byte* device, std::int64_t bytes) const = 0;
+
+  /// Names what is queued until end_range() in a profiler's timeline.
+  virtual void begin_range(const char*) const {}
+  virtual void end_range() const {}
+
+  /// Bytes in use on a GPU, those of other programs too; nothing elsewhere.
+  [[nodiscard]] virtual std::optional<std::int64_t> used_bytes() const { return std::nullopt; }
+  /// The share of the last moments in which a GPU was busy, from 0 to 1; nothing elsewhere.
+  [[nodiscard]] virtual std::optional<double> utilization() const { return std::nullopt; }
+
+  /// Throws the RunError of a device that failed while doing `what`, with what can be done about
+  /// it.
+  [[noreturn]] virtual void fail(std::string_view what, const std::exception& error) const;
+
+ protected:
+  /// Throws the InputError of memory that is not to be had.
+  [[noreturn]] void refuse_allocation(std::int64_t bytes) const;
 };
 
-/// The device a run uses: "auto" takes the best there is. Throws InputError for a device that this
-/// build or machine does not have; the message says what there is.
+/// The device a run uses: "auto" takes the first GPU there is, or else the CPU. Throws InputError
+/// for a device that this build or machine does not have; the message says what there is. Only
+/// "auto", "cuda" and "cuda:N" look for a GPU. Thread-safe.
 [[nodiscard]] const Backend& find_backend(std::string_view device);
 
 /// Threads of the cpu backend's kernels, the caller's counted; changes no result. Not during a
 /// step.
 void set_cpu_threads(int threads);
 
-/// Adds or replaces a kernel of a backend ("cpu", "reference"), for operations a user registered.
+/// Adds or replaces a kernel of a backend, for operations a user registered: "cpu", "reference",
+/// "emulated", or "cuda" for all GPUs (in a build without CUDA too). Call before any plan is made;
+/// throws std::logic_error for another name.
 void register_kernel(std::string_view backend, std::string operation, Kernel kernel);
 
 }  // namespace batchwise

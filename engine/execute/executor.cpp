@@ -2,11 +2,28 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <stdexcept>
 
 #include "kernels/ops/optimizer.h"
 
 namespace batchwise {
+namespace {
+
+class ProfiledRange {
+ public:
+  ProfiledRange(const Backend& backend, const char* name) : backend_(backend) {
+    backend_.begin_range(name);
+  }
+  ProfiledRange(const ProfiledRange&) = delete;
+  ProfiledRange& operator=(const ProfiledRange&) = delete;
+  ~ProfiledRange() { backend_.end_range(); }
+
+ private:
+  const Backend& backend_;
+};
+
+}  // namespace
 
 Executor::Executor(const Plan& plan, const Backend& backend, const Arenas& arenas,
                    const ExternalArrays& external)
@@ -33,13 +50,16 @@ TensorView Executor::bind(ValueId value, std::int64_t rows) const {
 }
 
 std::vector<Executor::BoundStep> Executor::bind_section(Section section, std::int64_t rows) const {
+  const bool fast = plan_.request.target.numerics == Numerics::fast;
   std::vector<BoundStep> bound;
   for (const Step& step : plan_.program.steps) {
     if (step.section != section) continue;
-    BoundStep entry{.kernel = backend_.kernel(step.operation),
-                    .inputs = {},
-                    .outputs = {},
-                    .attributes = &step.attributes};
+    BoundStep entry{
+        .name = step.layer.empty() ? step.operation : step.layer + " " + step.operation,
+        .kernel = fast ? backend_.fast_kernel(step.operation) : backend_.kernel(step.operation),
+        .inputs = {},
+        .outputs = {},
+        .attributes = &step.attributes};
     for (const ValueId id : step.inputs) entry.inputs.push_back(bind(id, rows));
     for (const ValueId id : step.outputs) entry.outputs.push_back(bind(id, rows));
     bound.push_back(std::move(entry));
@@ -57,11 +77,18 @@ void Executor::prepare(std::int64_t rows) {
 void Executor::run(const std::vector<BoundStep>& steps, const UpdateScalars& scalars) const {
   auto* device_scalars = static_cast<std::byte*>(view_of(plan_, scalars_, bases_, 1).data);
   backend_.upload(device_scalars, &scalars, sizeof(scalars));
+  CUstream_st* const stream = backend_.stream();
   for (const BoundStep& step : steps) {
-    step.kernel({.inputs = step.inputs,
-                 .outputs = step.outputs,
-                 .attributes = step.attributes,
-                 .scalars = reinterpret_cast<const UpdateScalars*>(device_scalars)});
+    const ProfiledRange range(backend_, step.name.c_str());
+    try {
+      step.kernel({.inputs = step.inputs,
+                   .outputs = step.outputs,
+                   .attributes = step.attributes,
+                   .scalars = reinterpret_cast<const UpdateScalars*>(device_scalars),
+                   .stream = stream});
+    } catch (const std::runtime_error& error) {
+      backend_.fail(step.name, error);
+    }
   }
 }
 
@@ -91,11 +118,16 @@ std::vector<std::byte> Executor::download(ValueId value, std::int64_t rows) cons
   const std::int64_t leading = view.shape.rank() == 0 ? 1 : view.shape[0];
   const std::int64_t row_bytes = view.shape.elements() / std::max<std::int64_t>(1, leading) * size;
   const std::int64_t stride_bytes = view.shape.rank() == 0 ? 0 : view.strides[0] * size;
-  std::vector<std::byte> host(static_cast<std::size_t>(leading * row_bytes));
-  for (std::int64_t row = 0; row < leading; ++row) {
-    backend_.download(host.data() + row * row_bytes,
-                      static_cast<std::byte*>(view.data) + row * stride_bytes, row_bytes);
+  if (leading == 0) return {};
+  // One transfer, padding and all, costs less than one a row.
+  std::vector<std::byte> host(static_cast<std::size_t>((leading - 1) * stride_bytes + row_bytes));
+  backend_.download(host.data(), static_cast<std::byte*>(view.data),
+                    static_cast<std::int64_t>(host.size()));
+  for (std::int64_t row = 1; row < leading && stride_bytes != row_bytes; ++row) {
+    std::memmove(host.data() + row * row_bytes, host.data() + row * stride_bytes,
+                 static_cast<std::size_t>(row_bytes));
   }
+  host.resize(static_cast<std::size_t>(leading * row_bytes));
   return host;
 }
 

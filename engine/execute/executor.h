@@ -1,8 +1,9 @@
 // Runs a plan: binds its steps to the kernels of a backend and to the arenas, then calls them in
-// order. Binding allocates; running does not.
+// order. Binding allocates; running does not, and waits for the device only for what it returns.
 #pragma once
 
 #include <map>
+#include <string>
 #include <vector>
 
 #include "engine/execute/backend.h"
@@ -30,6 +31,9 @@ class Executor {
   /// before the first step.
   void prepare(std::int64_t rows);
 
+  // From set_indices() to the end of run_update(): uploads, kernels, and last of all one download,
+  // of the status. A device that fails throws RunError, naming the step that was being queued.
+
   /// Uploads the sample ids of an update's batch. Training only.
   void set_indices(std::span<const std::int32_t> indices) const;
   /// One micro-batch: rows scalars.first_sample .. + rows of the update's batch.
@@ -49,6 +53,7 @@ class Executor {
 
  private:
   struct BoundStep {
+    std::string name;  ///< layer and operation, for messages and profiles
     Kernel kernel;
     std::vector<TensorView> inputs;
     std::vector<TensorView> outputs;

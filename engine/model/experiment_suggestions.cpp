@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cctype>
-#include <numeric>
 
+#include "engine/edit_distance.h"
 #include "engine/model/experiment_schema.h"
 
 namespace batchwise {
@@ -40,22 +40,6 @@ std::string folded(std::string_view text) {
                     : static_cast<char>(std::tolower(static_cast<unsigned char>(character)));
   }
   return result;
-}
-
-/// Levenshtein's distance: insertions, deletions and replacements of one character.
-std::size_t edit_distance(std::string_view from, std::string_view to) {
-  std::vector<std::size_t> row(to.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < to.size(); ++j) {
-      const std::size_t replaced = diagonal + (from[i] == to[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
 }
 
 /// How far a misspelling may be from the word it is taken for.

@@ -56,38 +56,53 @@ ValueId backward(Emitter& emit, const ForwardValues& values, ValueId output_grad
   return input_gradient;
 }
 
-double product_flops(double rows, const Dimensions& weight) {
-  return 2.0 * rows * static_cast<double>(weight.elements());
+using Shapes = std::vector<Dimensions>;
+
+double elements_of(const Dimensions& shape) { return static_cast<double>(shape.elements()); }
+
+/// Of a product that uses each weight once a row.
+double product_flops(const Dimensions& rows, const Dimensions& weight) {
+  return 2.0 * static_cast<double>(rows[0]) * elements_of(weight);
+}
+
+/// FLOPs of forward and of the input's gradient: inputs x or dy, and weight.
+double flops_by_weight(const Shapes& in, const Shapes&) { return product_flops(in[0], in[1]); }
+
+/// What cuBLASLt may use for one product: NVIDIA's advice for Hopper, more than other GPUs want.
+constexpr std::int64_t kLibraryWorkspaceBytes = std::int64_t{32} << 20;
+
+std::int64_t library_workspace(const Shapes&, const Shapes&, const Target& target) {
+  return target.multiplies_by_library() ? kLibraryWorkspaceBytes : 0;
+}
+
+std::vector<KernelRecord> kernels() {
+  return {
+      {.name = "dense_forward", .flops = flops_by_weight, .workspace = library_workspace},
+      {.name = "dense_activation_forward",
+       .flops = [](const Shapes& in,
+                   const Shapes& out) { return product_flops(in[0], in[1]) + elements_of(out[0]); },
+       .workspace = library_workspace},
+      {.name = "dense_backward_input", .flops = flops_by_weight, .workspace = library_workspace},
+      {.name = "dense_backward_weight",
+       .flops = [](const Shapes& in, const Shapes& out) { return product_flops(in[0], out[0]); },
+       .workspace = library_workspace},
+      {.name = "dense_backward_bias",
+       .flops = [](const Shapes& in, const Shapes&) { return elements_of(in[0]); }},
+      {.name = "dense_backward_weight_bias",
+       .flops = [](const Shapes& in,
+                   const Shapes& out) { return product_flops(in[0], out[0]) + elements_of(in[1]); },
+       .workspace = library_workspace}};
 }
 
 }  // namespace
 
 Operation dense_operation() {
-  using Shapes = std::vector<Dimensions>;
-  return {
-      .name = "dense",
-      .kernels = {{.name = "dense_forward",
-                   .flops =
-                       [](const Shapes& in, const Shapes&) {
-                         return product_flops(static_cast<double>(in[0][0]), in[1]);
-                       }},
-                  {.name = "dense_backward_input",
-                   .flops =
-                       [](const Shapes& in, const Shapes&) {
-                         return product_flops(static_cast<double>(in[0][0]), in[1]);
-                       }},
-                  {.name = "dense_backward_weight",
-                   .flops =
-                       [](const Shapes& in, const Shapes& out) {
-                         return product_flops(static_cast<double>(in[0][0]), out[0]);
-                       }},
-                  {.name = "dense_backward_bias",
-                   .flops = [](const Shapes& in,
-                               const Shapes&) { return static_cast<double>(in[0].elements()); }}},
-      .output_shape = output_shape,
-      .parameters = parameters,
-      .forward = forward,
-      .backward = backward};
+  return {.name = "dense",
+          .kernels = kernels(),
+          .output_shape = output_shape,
+          .parameters = parameters,
+          .forward = forward,
+          .backward = backward};
 }
 
 }  // namespace batchwise

@@ -9,6 +9,7 @@
 
 #include "engine/model/graph.h"
 #include "engine/plan/program.h"
+#include "engine/plan/target.h"
 
 namespace batchwise {
 
@@ -62,6 +63,10 @@ struct KernelRecord {
   /// Floating-point operations for the given shapes (leading axes included; empty: absent).
   double (*flops)(const std::vector<Dimensions>& inputs,
                   const std::vector<Dimensions>& outputs) = nullptr;
+  /// Bytes of workspace, enough for the given shapes and for fewer rows; 0 or null: none. The plan
+  /// appends it to the step's outputs, [bytes] of u8, aligned to 256 bytes and undefined.
+  std::int64_t (*workspace)(const std::vector<Dimensions>& inputs,
+                            const std::vector<Dimensions>& outputs, const Target& target) = nullptr;
 };
 
 struct Operation {

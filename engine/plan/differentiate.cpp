@@ -204,7 +204,10 @@ class ProgramBuilder {
     };
     call(Section::update, "update_results", {loss_, predicted_, labels_, indices_}, {status_});
     const ValueId gradients = whole("gradients", ArenaKind::gradients);
-    call(Section::update, "gradient_norm", {gradients}, {status_},
+    const ValueId chunk_sums =
+        add_fixed("norm_chunk_sums", ArenaKind::control,
+                  {norm_chunks(parameters_.weights_elements), kNormColumns}, ElementType::f64);
+    call(Section::update, "gradient_norm", {gradients}, {status_, chunk_sums},
          {{"clip", optimizer.clip_global_norm}});
     for (Step& step : layer_updates) program_.steps.push_back(std::move(step));
     std::vector<ValueId> outputs{whole("weights", ArenaKind::parameters)};

@@ -1,5 +1,6 @@
-// From a program to a lowered one: what nothing needs is dropped, values get types and layouts, and
-// steps work in place where their operation's record allows it.
+// From a program to a lowered one: what nothing needs is dropped, kernels get the workspace they
+// want, values get types and layouts, and steps work in place where their operation's record
+// allows.
 #include <algorithm>
 
 #include "engine/operations/operation.h"
@@ -31,6 +32,34 @@ void drop_unneeded_steps(Program& program) {
   }
   program.steps.assign(std::make_move_iterator(kept.rbegin()),
                        std::make_move_iterator(kept.rend()));
+}
+
+std::vector<Dimensions> shapes_of(const Program& program, const std::vector<ValueId>& ids,
+                                  const PlanRequest& request) {
+  std::vector<Dimensions> shapes;
+  for (const ValueId id : ids) {
+    shapes.push_back(id == kNoValue ? Dimensions{}
+                                    : shape_of(program.values[id], request.micro_batch_size,
+                                               request.batch_size));
+  }
+  return shapes;
+}
+
+void add_workspaces(Program& program, const PlanRequest& request) {
+  for (Step& step : program.steps) {
+    const auto workspace = find_kernel_record(step.operation).workspace;
+    if (workspace == nullptr) continue;
+    const std::int64_t bytes = workspace(shapes_of(program, step.inputs, request),
+                                         shapes_of(program, step.outputs, request), request.target);
+    if (bytes == 0) continue;
+    step.outputs.push_back(static_cast<ValueId>(program.values.size()));
+    program.values.push_back({.name = step.layer + "." + step.operation + ".workspace",
+                              .extent = Extent::fixed,
+                              .shape = {bytes},
+                              .type = ElementType::u8,
+                              .real = false,
+                              .workspace = true});
+  }
 }
 
 void set_layout(Value& value, ElementType real) {
@@ -81,6 +110,7 @@ void work_in_place(Program& program) {
 
 Program lower(Program program, const PlanRequest& request) {
   drop_unneeded_steps(program);
+  add_workspaces(program, request);
   for (Value& value : program.values) set_layout(value, request.real);
   work_in_place(program);
   return program;

@@ -28,8 +28,11 @@ std::int64_t leading_count(const Value& value, std::int64_t rows, std::int64_t b
   return 0;
 }
 
-std::int64_t fixed_bytes(const Value& value) {
-  return value.shape.elements() * static_cast<std::int64_t>(size_in_bytes(value.type));
+std::int64_t bytes_of(const Value& value, const PlanRequest& request) {
+  if (value.extent == Extent::fixed) {
+    return value.shape.elements() * static_cast<std::int64_t>(size_in_bytes(value.type));
+  }
+  return leading_count(value, request.micro_batch_size, request.batch_size) * row_bytes(value);
 }
 
 std::int64_t& arena(Placement& placement, ArenaKind kind) {
@@ -61,11 +64,7 @@ void place_activations(const Program& program, const Schedule& schedule, const P
   std::vector<ValueId> others;
   const Packing rest = pack_activations(
       program, schedule, [](const Value& value) { return value.extent != Extent::per_row; },
-      [&](const Value& value) {
-        return leading_count(value, request.micro_batch_size, request.batch_size) *
-               row_bytes(value);
-      },
-      others);
+      [&](const Value& value) { return bytes_of(value, request); }, others);
   for (std::size_t index = 0; index < scaling.size(); ++index) {
     placement.offset_bytes[scaling[index]] = per_unit.offsets[index] * units;
   }
@@ -85,11 +84,7 @@ void place_in_sequence(const Program& program, ArenaKind kind, const PlanRequest
     if (value.arena != kind) continue;
     std::int64_t& used = arena(placement, kind);
     placement.offset_bytes[id] = used;
-    const std::int64_t bytes =
-        value.extent == Extent::fixed
-            ? fixed_bytes(value)
-            : leading_count(value, request.micro_batch_size, request.batch_size) * row_bytes(value);
-    used += round_up(bytes, kAlignmentBytes);
+    used += round_up(bytes_of(value, request), kAlignmentBytes);
   }
 }
 
@@ -155,7 +150,7 @@ Plan make_unchecked_plan(const Graph& graph, const PlanRequest& request) {
   Plan plan;
   plan.request = request;
   plan.parameters = make_parameter_layout(graph);
-  plan.program = lower(differentiate(graph, plan.parameters, request), request);
+  plan.program = lower(fuse(differentiate(graph, plan.parameters, request), request), request);
   plan.schedule = schedule(plan.program);
   plan.placement = place(plan.program, plan.schedule, plan.parameters, request);
   if (request.phase == Phase::training) {
@@ -165,14 +160,14 @@ Plan make_unchecked_plan(const Graph& graph, const PlanRequest& request) {
   return plan;
 }
 
-namespace {
-
-Dimensions shape_of(const Plan& plan, const Value& value, std::int64_t rows) {
+Dimensions shape_of(const Value& value, std::int64_t rows, std::int64_t batch_size) {
   if (value.extent == Extent::fixed) return value.shape;
-  Dimensions shape{leading_count(value, rows, plan.request.batch_size)};
+  Dimensions shape{leading_count(value, rows, batch_size)};
   for (const std::int64_t extent : value.shape) shape.push_back(extent);
   return shape;
 }
+
+namespace {
 
 /// Row-major, with the value's pitch between rows; a transposed matrix has it between columns.
 Dimensions strides_of(const Value& value, const Dimensions& shape) {
@@ -197,7 +192,7 @@ TensorView view_of(const Plan& plan, ValueId id, const std::array<std::byte*, kA
   const auto root = static_cast<std::size_t>(plan.program.root(id));
   TensorView view;
   view.type = value.type;
-  view.shape = shape_of(plan, value, rows);
+  view.shape = shape_of(value, rows, plan.request.batch_size);
   view.strides = strides_of(value, view.shape);
   if (value.arena != ArenaKind::partial_sums) {
     view.data = bases[arena_index] + plan.placement.offset_bytes[root];

@@ -1,7 +1,7 @@
 // The plan: everything the engine knows about a network at a batch size, made before any memory is
 // taken. Made in stages, each a function from one value to the next:
 //
-//   build_graph -> differentiate -> lower -> schedule -> place
+//   build_graph -> differentiate -> fuse -> lower -> schedule -> place
 //
 // train, evaluate, predict and every report read the same plan.
 #pragma once
@@ -14,6 +14,7 @@
 #include "engine/model/graph.h"
 #include "engine/plan/parameter_layout.h"
 #include "engine/plan/program.h"
+#include "engine/plan/target.h"
 
 namespace batchwise {
 
@@ -24,6 +25,7 @@ struct PlanRequest {
   std::int64_t last_batch_size =
       0;  ///< training: samples of an epoch's smaller last batch; 0: none
   ElementType real = ElementType::f32;
+  Target target = {};
   OptimizerConfig optimizer;  ///< training
   bool probabilities = true;  ///< prediction: softmax after the logits
   ElementType data_type = ElementType::u8;
@@ -44,7 +46,7 @@ struct Placement {
   std::array<std::int64_t, kArenaKinds> arena_bytes{};
   // The activation arena as a formula: bytes(rows) = per_unit * ceil(rows / 64) + rest(rows).
   std::int64_t activation_bytes_per_unit = 0;  ///< of buffers that scale with the rows
-  std::int64_t activation_rest_bytes = 0;      ///< per-group buffers
+  std::int64_t activation_rest_bytes = 0;      ///< per-group buffers and workspaces
   std::int64_t activation_lower_bound = 0;     ///< largest sum of buffers alive at once
 };
 
@@ -72,8 +74,11 @@ void check_batchnorm_groups(const Graph& graph, const PlanRequest& request);
 /// Forward, loss, backward and update as calls of kernels on values without types or layouts.
 [[nodiscard]] Program differentiate(const Graph& graph, const ParameterLayout& parameters,
                                     const PlanRequest& request);
-/// Drops what nothing needs, sets types and pitches, and lets steps work in place where their
-/// operation's record allows.
+/// Joins steps that one kernel of the request's target does at once. A fused operation's contract
+/// is the composition of those it replaces.
+[[nodiscard]] Program fuse(Program program, const PlanRequest& request);
+/// Drops what nothing needs, gives steps the workspace that their kernels want, sets types and
+/// pitches, and lets steps work in place where their operation's record allows.
 [[nodiscard]] Program lower(Program program, const PlanRequest& request);
 [[nodiscard]] Schedule schedule(const Program& program);
 [[nodiscard]] Placement place(const Program& program, const Schedule& schedule,
@@ -86,6 +91,9 @@ void check_batchnorm_groups(const Graph& graph, const PlanRequest& request);
 
 /// Slots of optimizer state a parameter has.
 [[nodiscard]] int optimizer_slots(const OptimizerConfig& optimizer);
+
+/// With the leading axis, for a pass of so many rows.
+[[nodiscard]] Dimensions shape_of(const Value& value, std::int64_t rows, std::int64_t batch_size);
 
 /// A value as a kernel sees it. bases: the start of each arena; rows: of the pass.
 [[nodiscard]] TensorView view_of(const Plan& plan, ValueId value,

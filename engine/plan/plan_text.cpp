@@ -20,13 +20,15 @@ std::vector<Dimensions> shapes_of(const Plan& plan, const std::vector<ValueId>& 
   return shapes;
 }
 
-/// Each array read or written once; of the resident data set only the rows that are gathered.
+/// Each array read or written once, workspace left out; of the resident data set only the rows that
+/// are gathered.
 double bytes_of(const Plan& plan, const Step& step) {
   double bytes = 0.0;
   for (const auto* ids : {&step.inputs, &step.outputs}) {
     for (const ValueId id : *ids) {
       if (id == kNoValue) continue;
       const Value& value = plan.program.values[id];
+      if (value.workspace) continue;
       Dimensions shape = view_of(plan, id, no_bases(), plan.request.micro_batch_size).shape;
       if (value.arena == ArenaKind::external && shape.rank() > 0) {
         shape[0] = std::min(shape[0], plan.request.micro_batch_size);

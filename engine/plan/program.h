@@ -52,6 +52,7 @@ struct Value {
   bool transposed = false;  ///< dense weights and their gradients: [inputs][padded units] in memory
   std::int64_t group = 0;   ///< per_group: rows a group; 0: one group
   bool covers_arena = false;  ///< lies over the other values of its arena, as "gradients" does
+  bool workspace = false;     ///< what its one step needs to work and leaves undefined
   // Set by lowering.
   std::int64_t pitch = 0;    ///< elements from one row (transposed: column) to the next
   ValueId alias = kNoValue;  ///< takes the bytes of this value (reshape, or in place)

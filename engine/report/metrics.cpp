@@ -17,6 +17,12 @@ std::string number(const std::optional<SplitResult>& result, double SplitResult:
   return result ? number((*result).*member) : "null";
 }
 
+std::string number(std::optional<double> value) { return value ? number(*value) : "null"; }
+
+std::string number(std::optional<std::int64_t> value) {
+  return value ? fmt::format("{}", *value) : "null";
+}
+
 }  // namespace
 
 std::string step_metrics_line(const StepMetrics& metrics) {
@@ -27,14 +33,17 @@ std::string step_metrics_line(const StepMetrics& metrics) {
 }
 
 std::string epoch_metrics_line(const Progress& progress, double train_loss, double train_accuracy,
-                               const std::optional<SplitResult>& validation) {
+                               const std::optional<SplitResult>& validation,
+                               const DeviceMetrics& device) {
   const double seconds = progress.epoch_training_seconds;
   return fmt::format(
       R"({{"kind":"epoch","epoch":{},"step":{},"train_loss":{},"train_accuracy":{},)"
-      R"("validation_loss":{},"validation_accuracy":{},"seconds":{},"samples_per_second":{}}})",
+      R"("validation_loss":{},"validation_accuracy":{},"seconds":{},"samples_per_second":{},)"
+      R"("device_memory_bytes":{},"device_utilization":{}}})",
       progress.epoch, progress.step, number(train_loss), number(train_accuracy),
       number(validation, &SplitResult::loss), number(validation, &SplitResult::accuracy),
-      number(seconds), number(static_cast<double>(progress.samples_in_epoch) / seconds));
+      number(seconds), number(static_cast<double>(progress.samples_in_epoch) / seconds),
+      number(device.memory_bytes), number(device.utilization));
 }
 
 std::string validation_metrics_line(const Progress& progress, const SplitResult& validation) {

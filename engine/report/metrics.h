@@ -9,6 +9,12 @@
 
 namespace batchwise {
 
+/// How a GPU was used when an epoch ended; nothing on other devices.
+struct DeviceMetrics {
+  std::optional<std::int64_t> memory_bytes;  ///< in use, by other programs too
+  std::optional<double> utilization;         ///< from 0 to 1
+};
+
 struct StepMetrics {
   std::int64_t step = 0;
   std::int64_t epoch = 0;
@@ -20,7 +26,8 @@ struct StepMetrics {
 [[nodiscard]] std::string step_metrics_line(const StepMetrics& metrics);
 [[nodiscard]] std::string epoch_metrics_line(const Progress& progress, double train_loss,
                                              double train_accuracy,
-                                             const std::optional<SplitResult>& validation);
+                                             const std::optional<SplitResult>& validation,
+                                             const DeviceMetrics& device);
 /// A validation inside an epoch (validate_every_steps).
 [[nodiscard]] std::string validation_metrics_line(const Progress& progress,
                                                   const SplitResult& validation);

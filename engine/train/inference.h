@@ -5,7 +5,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "engine/train/evaluation.h"
@@ -37,7 +36,7 @@ class Inference {
 
   [[nodiscard]] std::int64_t classes() const { return graph_.classes(); }
   [[nodiscard]] std::int64_t batch_size() const { return plan_.request.micro_batch_size; }
-  [[nodiscard]] std::string_view device() const { return backend_.name(); }
+  [[nodiscard]] const Backend& backend() const { return backend_; }
 
   /// Evaluation phase only.
   [[nodiscard]] SplitResult evaluate();

@@ -13,6 +13,11 @@ Json or_null(const std::optional<SplitResult>& result, double SplitResult::*memb
   return result ? Json((*result).*member) : Json();
 }
 
+/// The maker's name of a GPU; null where the device is the host.
+Json hardware_of(const Backend& backend) {
+  return backend.hardware().empty() ? Json() : Json(backend.hardware());
+}
+
 Json memory_of(const MemoryPlan& plan) {
   Json memory = Json::object();
   for (int kind = 0; kind < kArenaKinds; ++kind) {
@@ -25,11 +30,15 @@ Json memory_of(const MemoryPlan& plan) {
 }  // namespace
 
 std::vector<int> numerics_levels(const Experiment& experiment) {
-  // The CPU's kernels are the fixed-order ones in both modes; "fast" only stops promising it.
+  // On a GPU "fast" has kernels whose order depends on the shape; elsewhere it only stops
+  // promising.
   if (experiment.numerics == Numerics::fast) return {1};
+  std::vector<int> levels{1, 2, 3};
   // A sum over micro-batches is by definition another number for another split.
-  if (experiment.training.accumulation == Accumulation::sum) return {1, 2, 3};
-  return {1, 2, 3, 4};
+  if (experiment.training.accumulation != Accumulation::sum) levels.push_back(4);
+  // The reference in double has nothing to agree with.
+  if (experiment.precision == Precision::fp32) levels.push_back(6);
+  return levels;
 }
 
 std::string to_json(const TrainingSummary& summary, const Session& session) {
@@ -69,6 +78,7 @@ std::string to_json(const TrainingSummary& summary, const Session& session) {
   json["experiment"] = experiment.name;
   json["seed"] = experiment.seed;
   json["device"] = session.backend().name();
+  json["device_name"] = hardware_of(session.backend());
   json["precision"] = experiment.precision == Precision::fp64 ? "fp64" : "fp32";
   json["numerics"] = experiment.numerics == Numerics::fast ? "fast" : "invariant";
   json["numerics_levels"] = numerics_levels(experiment);

@@ -249,7 +249,10 @@ void Trainer::write_epoch_metrics() {
   progress_.train_loss = progress_.epoch_loss_sum / samples;
   progress_.train_accuracy = progress_.epoch_correct / samples;
   if (metrics_) {
-    log(epoch_metrics_line(progress_, progress_.train_loss, progress_.train_accuracy, validation_));
+    const Backend& backend = session_.backend();
+    log(epoch_metrics_line(
+        progress_, progress_.train_loss, progress_.train_accuracy, validation_,
+        {.memory_bytes = backend.used_bytes(), .utilization = backend.utilization()}));
   }
   if (options_.observer != nullptr) {
     options_.observer->on_epoch(progress_, progress_.train_loss, progress_.train_accuracy,

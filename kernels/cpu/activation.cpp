@@ -1,9 +1,10 @@
 // activation_forward and activation_backward: the scalar functions of the reference in float, which
 // the compiler vectorises.
-#include "kernels/reference/activation.h"
+#include "kernels/cpu/activation.h"
 
 #include "kernels/cpu/operations.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/reference/activation.h"
 
 namespace batchwise::cpu {
 namespace {
@@ -11,34 +12,22 @@ namespace {
 using Forward = ActivationForwardArguments<float, float>;
 using Backward = ActivationBackwardArguments<float, float>;
 
-/// A rough estimate, to decide on threads.
-[[nodiscard]] double nanoseconds(ActivationFunction function, std::int64_t elements) {
-  const bool cheap =
-      function == ActivationFunction::relu || function == ActivationFunction::leaky_relu;
-  return (cheap ? 0.1 : 0.5) * static_cast<double>(elements);
-}
-
 /// Elements may be worked on in place, which the simd pragma tells the compiler is no obstacle.
 template <ActivationFunction kFunction>
 void forward(const Forward& a) {
   const std::int64_t features = a.x.columns;
-  parallel_ranges(a.x.rows, 1, nanoseconds(kFunction, a.x.rows * features),
-                  [&](std::int64_t begin, std::int64_t end) {
-                    for (std::int64_t row = begin; row < end; ++row) {
-                      const float* x = a.x.row(row);
-                      float* y = a.y.row(row);
+  for (std::int64_t row = 0; row < a.x.rows; ++row) {
+    const float* x = a.x.row(row);
+    float* y = a.y.row(row);
 #pragma omp simd
-                      for (std::int64_t f = 0; f < features; ++f) {
-                        y[f] = reference::activate(kFunction, x[f]);
-                      }
-                    }
-                  });
+    for (std::int64_t f = 0; f < features; ++f) y[f] = reference::activate(kFunction, x[f]);
+  }
 }
 
 template <ActivationFunction kFunction>
 void backward(const Backward& a) {
   const std::int64_t features = a.dy.columns;
-  parallel_ranges(a.dy.rows, 1, nanoseconds(kFunction, a.dy.rows * features),
+  parallel_ranges(a.dy.rows, 1, activation_nanoseconds(kFunction, a.dy.rows * features),
                   [&](std::int64_t begin, std::int64_t end) {
                     for (std::int64_t row = begin; row < end; ++row) {
                       const float* dy = a.dy.row(row);
@@ -54,8 +43,13 @@ void backward(const Backward& a) {
 
 }  // namespace
 
-void activation_forward(const KernelArguments& arguments) {
-  const auto a = Forward::from(arguments);
+double activation_nanoseconds(ActivationFunction function, std::int64_t elements) {
+  const bool cheap =
+      function == ActivationFunction::relu || function == ActivationFunction::leaky_relu;
+  return (cheap ? 0.1 : 0.5) * static_cast<double>(elements);
+}
+
+void activate(const Forward& a) {
   switch (a.function) {
     case ActivationFunction::relu: return forward<ActivationFunction::relu>(a);
     case ActivationFunction::leaky_relu: return forward<ActivationFunction::leaky_relu>(a);
@@ -63,6 +57,15 @@ void activation_forward(const KernelArguments& arguments) {
     case ActivationFunction::sigmoid: return forward<ActivationFunction::sigmoid>(a);
     case ActivationFunction::gelu: return forward<ActivationFunction::gelu>(a);
   }
+}
+
+void activation_forward(const KernelArguments& arguments) {
+  const auto a = Forward::from(arguments);
+  const double nanoseconds = activation_nanoseconds(a.function, a.x.rows * a.x.columns);
+  parallel_ranges(a.x.rows, 1, nanoseconds, [&](std::int64_t begin, std::int64_t end) {
+    activate({block_of(a.x, begin, end - begin, 0, a.x.columns),
+              block_of(a.y, begin, end - begin, 0, a.y.columns), a.function});
+  });
 }
 
 void activation_backward(const KernelArguments& arguments) {

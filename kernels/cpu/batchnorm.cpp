@@ -34,8 +34,8 @@ void group_statistics(const Statistics& a, std::int64_t group, std::int64_t chan
   store(&a.mean(group, channel), mean, lanes);
   for (int lane = 0; lane < lanes; ++lane) {
     a.inverse_deviation(group, channel + lane) = 1.0f / std::sqrt(variance[lane]);
-    const auto pooled = reference::merge(
-        {a.pooled(0, channel + lane), a.pooled(1, channel + lane)}, a.range.first + begin,
+    const auto pooled = reference::merge<double>(
+        {a.pooled(0, channel + lane), a.pooled(1, channel + lane)}, a.range.first() + begin,
         {static_cast<double>(mean[lane]), static_cast<double>(squares[0][lane])}, values);
     a.pooled(0, channel + lane) = pooled.mean;
     a.pooled(1, channel + lane) = pooled.squares;

@@ -1,9 +1,10 @@
-// dense_forward: each output is a chain over the inputs in chunks, the weights read once per block
-// of rows.
+// dense_forward and dense_activation_forward: each output is a chain over the inputs in chunks, the
+// weights read once per block of rows.
 #include "kernels/ops/dense.h"
 
 #include <algorithm>
 
+#include "kernels/cpu/activation.h"
 #include "kernels/cpu/operations.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/tile.h"
@@ -40,9 +41,25 @@ void forward_block(const Arguments& a, std::int64_t row, std::int64_t rows, std:
   }
 }
 
-void forward_rows(const Arguments& a, std::int64_t begin, std::int64_t end) {
-  for (std::int64_t row = begin; row < end; row += kBlockRows) {
-    forward_block(a, row, std::min(kBlockRows, end - row), 0, a.y.columns);
+/// All of y. finish(row, rows, unit, units) is called for each block of y when its sums are
+/// complete, on the thread in whose cache they are.
+template <class Finish>
+void forward(const Arguments& a, double nanoseconds, Finish&& finish) {
+  const auto do_block = [&](std::int64_t row, std::int64_t rows, std::int64_t unit,
+                            std::int64_t units) {
+    forward_block(a, row, rows, unit, units);
+    finish(row, rows, unit, units);
+  };
+  if (a.x.rows >= 2 * kTileRows) {
+    parallel_ranges(a.x.rows, kTileRows, nanoseconds, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; row += kBlockRows) {
+        do_block(row, std::min(kBlockRows, end - row), 0, a.y.columns);
+      }
+    });
+  } else {
+    parallel_ranges(a.y.columns, kLanes, nanoseconds, [&](std::int64_t begin, std::int64_t end) {
+      do_block(0, a.x.rows, begin, end - begin);
+    });
   }
 }
 
@@ -50,15 +67,19 @@ void forward_rows(const Arguments& a, std::int64_t begin, std::int64_t end) {
 
 void dense_forward(const KernelArguments& arguments) {
   const auto a = Arguments::from(arguments);
-  const double nanoseconds = multiply_nanoseconds(a.x.rows, a.x.columns, a.y.columns);
-  if (a.x.rows >= 2 * kTileRows) {
-    parallel_ranges(a.x.rows, kTileRows, nanoseconds,
-                    [&](std::int64_t begin, std::int64_t end) { forward_rows(a, begin, end); });
-  } else {
-    parallel_ranges(a.y.columns, kLanes, nanoseconds, [&](std::int64_t begin, std::int64_t end) {
-      forward_block(a, 0, a.x.rows, begin, end - begin);
-    });
-  }
+  forward(a, multiply_nanoseconds(a.x.rows, a.x.columns, a.y.columns),
+          [](std::int64_t, std::int64_t, std::int64_t, std::int64_t) {});
+}
+
+void dense_activation_forward(const KernelArguments& arguments) {
+  const auto a = DenseActivationForwardArguments<float, float>::from(arguments);
+  const double nanoseconds = multiply_nanoseconds(a.x.rows, a.x.columns, a.y.columns) +
+                             activation_nanoseconds(a.function, a.y.rows * a.y.columns);
+  forward({a.x, a.weight, a.bias, a.y}, nanoseconds,
+          [&](std::int64_t row, std::int64_t rows, std::int64_t unit, std::int64_t units) {
+            const MatrixView<float> y = block_of(a.y, row, rows, unit, units);
+            activate({{y.data, y.rows, y.columns, y.row_stride, y.column_stride}, y, a.function});
+          });
 }
 
 }  // namespace batchwise::cpu

@@ -1,4 +1,4 @@
-// dense_backward_input, dense_backward_weight and dense_backward_bias.
+// dense_backward_input, dense_backward_weight, dense_backward_bias, and the last two in one call.
 #include <algorithm>
 
 #include "kernels/cpu/operations.h"
@@ -144,6 +144,11 @@ void dense_backward_bias(const KernelArguments& arguments) {
     for_each_sample_chunk(a.range,
                           [&](const SampleChunk& chunk) { bias_units(a, chunk, begin, end); });
   });
+}
+
+void dense_backward_weight_bias(const KernelArguments& arguments) {
+  dense_backward_weight(weight_half(arguments));
+  dense_backward_bias(bias_half(arguments));
 }
 
 }  // namespace batchwise::cpu

@@ -10,9 +10,11 @@ KernelTable kernels() {
   static constexpr KernelEntry kEntries[] = {
       {"gather", gather},
       {"dense_forward", dense_forward},
+      {"dense_activation_forward", dense_activation_forward},
       {"dense_backward_input", dense_backward_input},
       {"dense_backward_weight", dense_backward_weight},
       {"dense_backward_bias", dense_backward_bias},
+      {"dense_backward_weight_bias", dense_backward_weight_bias},
       {"activation_forward", activation_forward},
       {"activation_backward", activation_backward},
       {"dropout", dropout},

@@ -8,9 +8,11 @@ namespace batchwise::cpu {
 
 void gather(const KernelArguments& arguments);
 void dense_forward(const KernelArguments& arguments);
+void dense_activation_forward(const KernelArguments& arguments);
 void dense_backward_input(const KernelArguments& arguments);
 void dense_backward_weight(const KernelArguments& arguments);
 void dense_backward_bias(const KernelArguments& arguments);
+void dense_backward_weight_bias(const KernelArguments& arguments);
 void activation_forward(const KernelArguments& arguments);
 void activation_backward(const KernelArguments& arguments);
 void dropout(const KernelArguments& arguments);

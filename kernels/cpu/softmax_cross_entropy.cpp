@@ -176,9 +176,9 @@ void softmax_cross_entropy(const KernelArguments& arguments) {
     for (int r = 0; r < block.rows; ++r) {
       const std::int64_t row = block.row + r;
       const float* logits = a.logits.row(row);
-      a.loss[a.range.first + row] =
+      a.loss[a.range.first() + row] =
           portable::log(block.sum[r]) - (logits[a.label(row)] - block.maximum[r]);
-      a.predicted[a.range.first + row] = first_largest(logits, a.logits.columns, block.maximum[r]);
+      a.predicted[a.range.first() + row] = first_largest(logits, a.logits.columns, block.maximum[r]);
     }
     if (a.gradient.data == nullptr) return;
     divide_rows(block, terms, a.gradient);

@@ -9,7 +9,7 @@
 namespace batchwise::cpu {
 namespace {
 
-constexpr std::int64_t kColumns = 1024;  ///< of the arena as a matrix
+constexpr std::int64_t kColumns = kNormColumns;  ///< of the arena as a matrix
 constexpr std::int64_t kPanel = 512;     ///< columns that a thread sums at a time
 
 /// Adds the squares of `count` elements of each of kRows rows, one row after the other. A product
@@ -32,7 +32,7 @@ void panel_squares(const VectorView<const float>& gradient, std::int64_t column,
   constexpr ReductionOrder kOrder = ReductionOrder::over_samples();
   constexpr int kLevels = 24;  // 2^24 chunks of rows: terabytes
   double open[kLevels][kPanel];
-  const std::int64_t rows = (gradient.size + kColumns - 1) / kColumns;
+  const std::int64_t rows = norm_rows(gradient.size);
   for (std::int64_t first = 0; first < rows; first += kOrder.chunk()) {
     double sums[kPanel] = {};
     const std::int64_t end = std::min(rows, first + kOrder.chunk());
@@ -83,9 +83,9 @@ void update_results(const KernelArguments& arguments) {
 
 void gradient_norm(const KernelArguments& arguments) {
   const auto a = GradientNormArguments<float>::from(arguments);
-  const double norm = a.gradient_scale * std::sqrt(sum_of_squares(a.gradient));
+  const double norm = a.scalars->gradient_scale * std::sqrt(sum_of_squares(a.gradient));
   a.status->gradient_norm = norm;
-  a.status->gradient_factor = a.gradient_scale;
+  a.status->gradient_factor = a.scalars->gradient_scale;
   if (a.clip > 0.0) a.status->gradient_factor *= std::min(1.0, a.clip / (norm + 1e-6));
   if (!std::isfinite(norm)) a.status->finite = 0.0;
 }

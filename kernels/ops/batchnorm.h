@@ -62,7 +62,7 @@ struct BatchNormStatisticsArguments {
   MatrixView<double> pooled;        ///< [2, channels]: mean, M2
   BatchNormGroups groups;
   double epsilon;
-  SampleRange range;
+  PassRange range;
 
   /// inputs: x; outputs: mean, inverse_deviation, pooled; attributes: group, epsilon.
   [[nodiscard]] static BatchNormStatisticsArguments from(const KernelArguments& a) {
@@ -159,7 +159,7 @@ struct BatchNormBackwardParametersArguments {
   PartialSums<S> dgamma_partials;
   PartialSums<S> dbeta_partials;
   BatchNormGroups groups;
-  SampleRange range;
+  PassRange range;
 
   /// inputs: dy, x, mean, inverse_deviation; outputs: dgamma, dbeta, dgamma_partials,
   /// dbeta_partials; attributes: group.
@@ -185,7 +185,8 @@ struct BatchNormRunningUpdateArguments {
   VectorView<T> running_mean;  ///< [channels]
   VectorView<T> running_var;   ///< [channels]
   double momentum;
-  std::int64_t values;  ///< N: samples of the batch times pixels
+  std::int64_t pixels;
+  const UpdateScalars* scalars;
 
   /// inputs: pooled, status; outputs: running_mean, running_var; attributes: momentum, pixels.
   [[nodiscard]] static BatchNormRunningUpdateArguments from(const KernelArguments& a) {
@@ -194,8 +195,12 @@ struct BatchNormRunningUpdateArguments {
             a.outputs[0].vector<T>(),
             a.outputs[1].vector<T>(),
             a.attributes->number("momentum"),
-            a.scalars->batch_samples * a.attributes->integer("pixels")};
+            a.attributes->integer("pixels"),
+            a.scalars};
   }
+
+  /// N: samples of the batch times pixels.
+  [[nodiscard]] constexpr std::int64_t values() const { return scalars->batch_samples * pixels; }
 };
 
 template <class T, class S>

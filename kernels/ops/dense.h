@@ -5,6 +5,13 @@
 //   dense_backward_weight  dW[n, k] = sum_m dy[m, n] x[m, k]
 //   dense_backward_bias    db[n]    = sum_m dy[m, n]
 //
+//   dense_backward_weight_bias   dense_backward_weight and dense_backward_bias at once, for kernels
+//     that sum dy while they multiply it
+//
+//   dense_activation_forward  y[m, n] = f(sum_k x[m, k] W[n, k] + b[n]), f of ops/activation.h:
+//     dense_forward and then activation_forward in place, in one kernel. Every rounding of the two
+//     is kept, so the bits are theirs; what is fused away is the trip through memory.
+//
 // Order: the sums over k and over n are over_features: from zero, a chain of fused multiply-adds
 // fma(x, W, sum) a chunk, the chunks' sums added in order to the first one's; the bias is added
 // last. The sums over m are over_samples of the update's batch: fma(x, dy, sum), or sum + dy for
@@ -15,6 +22,7 @@
 // padded units), so that kernels read it unit by unit.
 #pragma once
 
+#include "kernels/ops/activation.h"
 #include "kernels/ops/kernel.h"
 #include "kernels/ops/partial_sums.h"
 
@@ -36,6 +44,22 @@ struct DenseForwardArguments {
 };
 
 template <class T, class S>
+struct DenseActivationForwardArguments {
+  MatrixView<const T> x;       ///< [rows, inputs], column stride 1
+  MatrixView<const T> weight;  ///< [units, inputs], row stride 1
+  VectorView<const T> bias;    ///< [units], or absent
+  MatrixView<S> y;             ///< [rows, units], column stride 1
+  ActivationFunction function;
+
+  /// inputs: x, weight, bias; outputs: y; attributes: function.
+  [[nodiscard]] static DenseActivationForwardArguments from(const KernelArguments& a) {
+    return {a.inputs[0].matrix<const T>(), a.inputs[1].matrix<const T>(),
+            a.inputs[2].vector<const T>(), a.outputs[0].matrix<S>(),
+            static_cast<ActivationFunction>(a.attributes->integer("function"))};
+  }
+};
+
+template <class T, class S>
 struct DenseBackwardInputArguments {
   MatrixView<const T> dy;      ///< [rows, units], column stride 1
   MatrixView<const T> weight;  ///< [units, inputs], row stride 1
@@ -53,7 +77,7 @@ struct DenseBackwardWeightArguments {
   MatrixView<const T> dy;  ///< [rows, units], column stride 1
   MatrixView<S> gradient;  ///< [units, inputs], row stride 1; resumed
   PartialSums<S> partials;
-  SampleRange range;
+  PassRange range;
 
   /// inputs: x, dy; outputs: gradient, partials.
   [[nodiscard]] static DenseBackwardWeightArguments from(const KernelArguments& a) {
@@ -67,7 +91,7 @@ struct DenseBackwardBiasArguments {
   MatrixView<const T> dy;  ///< [rows, units], column stride 1
   VectorView<S> gradient;  ///< [units]; resumed
   PartialSums<S> partials;
-  SampleRange range;
+  PassRange range;
 
   /// inputs: dy; outputs: gradient, partials.
   [[nodiscard]] static DenseBackwardBiasArguments from(const KernelArguments& a) {
@@ -75,5 +99,19 @@ struct DenseBackwardBiasArguments {
             PartialSums<S>::from(a.outputs[1]), a.range(a.inputs[0].shape[0])};
   }
 };
+
+// dense_backward_weight_bias; inputs: x, dy; outputs: weight's gradient and partials, bias's
+// gradient and partials. These are the arguments of its two halves.
+
+[[nodiscard]] inline KernelArguments weight_half(KernelArguments a) {
+  a.outputs = a.outputs.subspan(0, 2);
+  return a;
+}
+
+[[nodiscard]] inline KernelArguments bias_half(KernelArguments a) {
+  a.inputs = a.inputs.subspan(1, 1);
+  a.outputs = a.outputs.subspan(2, 2);
+  return a;
+}
 
 }  // namespace batchwise

@@ -20,9 +20,7 @@ struct DropoutArguments {
   MatrixView<S> y;                         ///< [rows, features]
   double rate;                             ///< in [0, 1)
   std::uint32_t stream;                    ///< stream_of_name(layer)
-  std::uint64_t seed;
-  std::uint64_t step;
-  SampleRange range;
+  PassRange range;
 
   /// inputs: x, indices; outputs: y; attributes: rate, stream.
   [[nodiscard]] static DropoutArguments from(const KernelArguments& a) {
@@ -31,16 +29,18 @@ struct DropoutArguments {
             a.outputs[0].matrix<S>(),
             a.attributes->number("rate"),
             static_cast<std::uint32_t>(a.attributes->integer("stream")),
-            a.scalars->seed,
-            a.scalars->step,
             a.range(a.outputs[0].shape[0])};
   }
 
-  [[nodiscard]] std::uint32_t sample(std::int64_t row) const {
-    return static_cast<std::uint32_t>(indices.empty() ? range.first + row
-                                                      : indices[range.first + row]);
+  [[nodiscard]] constexpr std::uint64_t seed() const { return range.scalars->seed; }
+  [[nodiscard]] constexpr std::uint32_t step() const {
+    return static_cast<std::uint32_t>(range.scalars->step);
   }
-  [[nodiscard]] std::uint32_t threshold() const {
+  [[nodiscard]] constexpr std::uint32_t sample(std::int64_t row) const {
+    return static_cast<std::uint32_t>(indices.empty() ? range.first() + row
+                                                      : indices[range.first() + row]);
+  }
+  [[nodiscard]] constexpr std::uint32_t threshold() const {
     return static_cast<std::uint32_t>(rate * 0x1p32);
   }
 };

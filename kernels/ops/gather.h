@@ -18,7 +18,7 @@ struct GatherArguments {
   VectorView<const T> shift;               ///< [channels]
   VectorView<const T> divisor;             ///< [channels]
   MatrixView<T> x;                         ///< [rows, features]
-  SampleRange range;
+  PassRange range;
 
   /// inputs: data, indices, shift, divisor; outputs: x.
   [[nodiscard]] static GatherArguments from(const KernelArguments& a) {
@@ -27,8 +27,8 @@ struct GatherArguments {
             a.outputs[0].matrix<T>(),         a.range(a.outputs[0].shape[0])};
   }
 
-  [[nodiscard]] std::int64_t sample(std::int64_t row) const {
-    return indices.empty() ? range.first + row : indices[range.first + row];
+  [[nodiscard]] constexpr std::int64_t sample(std::int64_t row) const {
+    return indices.empty() ? range.first() + row : indices[range.first() + row];
   }
 };
 

@@ -15,6 +15,8 @@
 #include "kernels/ops/reduction_order.h"
 #include "kernels/ops/tensor_view.h"
 
+struct CUstream_st;  // what CUDA's cudaStream_t points to
+
 namespace batchwise {
 
 /// Named numbers of one operation, such as a dropout rate. Integers up to 2^53 are exact.
@@ -61,19 +63,31 @@ struct UpdateStatus {
   double finite = 1.0;  ///< 0 when the loss or a gradient is not finite: the update is void
 };
 
+/// The rows of a pass as a range of the update's batch, read where the scalars live. Building it
+/// reads nothing, so that a host may hand it to a kernel of a device whose memory it cannot see.
+struct PassRange {
+  const UpdateScalars* scalars = nullptr;
+  std::int64_t count = 0;
+
+  [[nodiscard]] constexpr std::int64_t first() const { return scalars->first_sample; }
+  [[nodiscard]] constexpr std::int64_t total() const { return scalars->batch_samples; }
+  // NOLINTNEXTLINE(google-explicit-constructor): it is that range
+  constexpr operator SampleRange() const { return {first(), count, total()}; }
+};
+
 struct KernelArguments {
   std::span<const TensorView> inputs;
   std::span<const TensorView> outputs;
-  const Attributes* attributes = nullptr;
-  const UpdateScalars* scalars = nullptr;
+  const Attributes* attributes = nullptr;  ///< in host memory
+  const UpdateScalars* scalars = nullptr;  ///< in device memory
+  CUstream_st* stream = nullptr;           ///< that the kernels of a GPU are queued on
 
-  /// The rows of this pass as a range of the update's batch.
-  [[nodiscard]] SampleRange range(std::int64_t rows) const {
-    return {scalars->first_sample, rows, scalars->batch_samples};
-  }
+  [[nodiscard]] PassRange range(std::int64_t rows) const { return {scalars, rows}; }
 };
 
-/// Runs one operation. Never allocates device memory, never throws for well-formed arguments.
+/// Runs one operation, or queues it. Arrays and scalars are in the device's memory: only its kernels
+/// follow their addresses. Never allocates device memory, never waits for the device, never throws
+/// for well-formed arguments unless the device fails.
 using Kernel = void (*)(const KernelArguments&);
 
 /// The kernels of one backend by operation name.

@@ -44,8 +44,9 @@ inline constexpr double kSmallestMomentum = 0x1p-100;
 /// A mean of squares below this, the smallest normal f32, is 0.
 inline constexpr double kSmallestSquare = 0x1p-126;
 
-/// A run of parameters that share settings; the plan's table of them covers the arena. Offsets are
-/// in elements and multiples of 16. Padding inside a segment is zero and stays zero.
+/// A run of parameters that share settings; the plan's table of them covers the arena, in the order
+/// of offsets. Offsets are in elements and multiples of 16. Padding inside a segment is zero and
+/// stays zero.
 struct OptimizerSegment {
   std::int64_t offset = 0;
   std::int64_t count = 0;
@@ -54,13 +55,23 @@ struct OptimizerSegment {
   std::int64_t frozen = 0;  ///< 1: not touched
 };
 
+/// Columns of the arena as gradient_norm sees it.
+inline constexpr std::int64_t kNormColumns = 1024;
+[[nodiscard]] constexpr std::int64_t norm_rows(std::int64_t parameters) {
+  return (parameters + kNormColumns - 1) / kNormColumns;
+}
+/// Chunks of those rows.
+[[nodiscard]] constexpr std::int64_t norm_chunks(std::int64_t parameters) {
+  return ReductionOrder::over_samples().chunks(norm_rows(parameters));
+}
+
 struct UpdateResultsArguments {
   TensorView loss;                           ///< [batch], f32 or f64
   VectorView<const std::int32_t> predicted;  ///< [batch]
   VectorView<const std::int32_t> labels;     ///< [samples]
   VectorView<const std::int32_t> indices;    ///< [batch], or absent
   UpdateStatus* status;
-  std::int64_t batch_samples;
+  const UpdateScalars* scalars;
 
   /// inputs: loss, predicted, labels, indices; outputs: status.
   [[nodiscard]] static UpdateResultsArguments from(const KernelArguments& a) {
@@ -69,7 +80,7 @@ struct UpdateResultsArguments {
             a.inputs[2].vector<const std::int32_t>(),
             a.inputs[3].vector<const std::int32_t>(),
             static_cast<UpdateStatus*>(a.outputs[0].data),
-            a.scalars->batch_samples};
+            a.scalars};
   }
 };
 
@@ -77,13 +88,14 @@ template <class T>
 struct GradientNormArguments {
   VectorView<const T> gradient;  ///< [arena]
   UpdateStatus* status;
-  double gradient_scale;
+  MatrixView<double> chunk_sums;  ///< [chunks of rows, 1024]; workspace, left undefined
+  const UpdateScalars* scalars;
   double clip;  ///< 0: off
 
-  /// inputs: gradient; outputs: status; attributes: clip.
+  /// inputs: gradient; outputs: status, chunk_sums; attributes: clip.
   [[nodiscard]] static GradientNormArguments from(const KernelArguments& a) {
     return {a.inputs[0].vector<const T>(), static_cast<UpdateStatus*>(a.outputs[0].data),
-            a.scalars->gradient_scale, a.attributes->number("clip")};
+            a.outputs[1].matrix<double>(), a.scalars, a.attributes->number("clip")};
   }
 };
 

@@ -15,7 +15,7 @@ struct PartialSums {
   int levels = 0;
 
   /// Of the element `offset` elements behind the gradient's first.
-  [[nodiscard]] T& operator()(int level, std::int64_t offset) const {
+  [[nodiscard]] constexpr T& operator()(int level, std::int64_t offset) const {
     assert(level < levels);
     return data[level * level_stride + offset];
   }

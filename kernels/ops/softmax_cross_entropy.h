@@ -33,7 +33,7 @@ struct SoftmaxCrossEntropyArguments {
   VectorView<S> loss;                      ///< [batch]
   VectorView<std::int32_t> predicted;      ///< [batch]
   MatrixView<S> gradient;                  ///< dz [rows, classes], or absent (evaluation)
-  SampleRange range;
+  PassRange range;
 
   /// inputs: logits, labels, indices; outputs: loss, predicted, gradient.
   [[nodiscard]] static SoftmaxCrossEntropyArguments from(const KernelArguments& a) {
@@ -46,8 +46,8 @@ struct SoftmaxCrossEntropyArguments {
             a.range(a.inputs[0].shape[0])};
   }
 
-  [[nodiscard]] std::int32_t label(std::int64_t row) const {
-    const std::int64_t position = range.first + row;
+  [[nodiscard]] constexpr std::int32_t label(std::int64_t row) const {
+    const std::int64_t position = range.first() + row;
     return labels[indices.empty() ? position : indices[position]];
   }
 };

@@ -12,8 +12,9 @@
 
 namespace batchwise {
 
-/// f64 exists for the reference backend; devices people train on use f32.
-enum class ElementType : std::uint8_t { f32, f64, u8, i32 };
+/// f64 exists for the reference backend; devices people train on use f32. bounded is the judge's: a
+/// value and its error bound (kernels/reference/running_error.h).
+enum class ElementType : std::uint8_t { f32, f64, u8, i32, bounded };
 
 [[nodiscard]] constexpr std::size_t size_in_bytes(ElementType type) {
   switch (type) {
@@ -21,6 +22,7 @@ enum class ElementType : std::uint8_t { f32, f64, u8, i32 };
     case ElementType::f64: return 8;
     case ElementType::u8: return 1;
     case ElementType::i32: return 4;
+    case ElementType::bounded: return 16;
   }
   return 0;
 }
@@ -31,6 +33,7 @@ enum class ElementType : std::uint8_t { f32, f64, u8, i32 };
     case ElementType::f64: return "f64";
     case ElementType::u8: return "u8";
     case ElementType::i32: return "i32";
+    case ElementType::bounded: return "bounded";
   }
   return "?";
 }
@@ -100,11 +103,11 @@ struct MatrixView {
   std::int64_t row_stride = 0;
   std::int64_t column_stride = 1;
 
-  [[nodiscard]] T& operator()(std::int64_t row, std::int64_t column) const {
+  [[nodiscard]] constexpr T& operator()(std::int64_t row, std::int64_t column) const {
     return data[row * row_stride + column * column_stride];
   }
   /// The start of a row; meaningful to walk with unit steps only where column_stride is 1.
-  [[nodiscard]] T* row(std::int64_t index) const { return data + index * row_stride; }
+  [[nodiscard]] constexpr T* row(std::int64_t index) const { return data + index * row_stride; }
 };
 
 /// A contiguous vector.
@@ -113,8 +116,8 @@ struct VectorView {
   T* data = nullptr;
   std::int64_t size = 0;
 
-  [[nodiscard]] T& operator[](std::int64_t index) const { return data[index]; }
-  [[nodiscard]] bool empty() const { return data == nullptr; }
+  [[nodiscard]] constexpr T& operator[](std::int64_t index) const { return data[index]; }
+  [[nodiscard]] constexpr bool empty() const { return data == nullptr; }
 };
 
 /// An array whose element type is known only at run time; the form in which a plan hands arrays to

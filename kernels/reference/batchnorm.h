@@ -55,36 +55,47 @@ template <class T, class S>
   return {mean, squares};
 }
 
-/// Chan, Golub and LeVeque (1979): the moments of `merged_values` values and `values` further ones.
-[[nodiscard]] inline Moments<double> merge(Moments<double> merged, std::int64_t merged_values,
-                                           Moments<double> further, std::int64_t values) {
+/// Chan, Golub and LeVeque (1979): the moments of `merged_values` values and `values` further ones,
+/// on double or on the scalar that judges it.
+template <class S>
+[[nodiscard]] Moments<S> merge(const Moments<S>& merged, std::int64_t merged_values,
+                               const Moments<S>& further, std::int64_t values) {
   if (merged_values == 0) return further;
-  const double delta = further.mean - merged.mean;
-  const double share = static_cast<double>(values) / static_cast<double>(merged_values + values);
+  const S delta = further.mean - merged.mean;
+  const S share = S(static_cast<double>(values)) / S(static_cast<double>(merged_values + values));
   return {merged.mean + delta * share,
           (merged.squares + further.squares) +
-              (delta * delta) * (static_cast<double>(merged_values) * share)};
+              (delta * delta) * (S(static_cast<double>(merged_values)) * share)};
 }
 
-template <class T, class S>
-void batchnorm_statistics(const BatchNormStatisticsArguments<T, S>& a) {
+/// Each group's mean and inverse deviation; pool(channel, merged values, moments, values) takes its
+/// moments in the order of the groups.
+template <class T, class S, class Pool>
+void group_statistics(const BatchNormStatisticsArguments<T, S>& a, Pool pool) {
   const std::int64_t pixels = a.x.columns / a.mean.columns;
   for (std::int64_t group = 0; group < a.groups.count(); ++group) {
     const std::int64_t values = (a.groups.end(group) - a.groups.begin(group)) * pixels;
-    const std::int64_t merged_values = (a.range.first + a.groups.begin(group)) * pixels;
+    const std::int64_t merged_values = (a.range.first() + a.groups.begin(group)) * pixels;
     for (std::int64_t channel = 0; channel < a.mean.columns; ++channel) {
       const Moments<S> moments = group_moments(a, group, channel);
       const S variance = moments.squares / S(static_cast<double>(values));
       a.mean(group, channel) = moments.mean;
       a.inverse_deviation(group, channel) = S(1.0) / sqrt(variance + S(a.epsilon));
-
-      const Moments<double> pooled =
-          merge({a.pooled(0, channel), a.pooled(1, channel)}, merged_values,
-                {static_cast<double>(moments.mean), static_cast<double>(moments.squares)}, values);
-      a.pooled(0, channel) = pooled.mean;
-      a.pooled(1, channel) = pooled.squares;
+      pool(channel, merged_values, moments, values);
     }
   }
+}
+
+template <class T, class S>
+void batchnorm_statistics(const BatchNormStatisticsArguments<T, S>& a) {
+  group_statistics(a, [&](std::int64_t channel, std::int64_t merged_values,
+                          const Moments<S>& moments, std::int64_t values) {
+    const Moments<double> pooled = merge<double>(
+        {a.pooled(0, channel), a.pooled(1, channel)}, merged_values,
+        {static_cast<double>(moments.mean), static_cast<double>(moments.squares)}, values);
+    a.pooled(0, channel) = pooled.mean;
+    a.pooled(1, channel) = pooled.squares;
+  });
 }
 
 /// xhat of one element: its deviation from its group's mean in the group's deviations. The
@@ -164,18 +175,20 @@ void batchnorm_backward_parameters(const BatchNormBackwardParametersArguments<T,
   }
 }
 
-template <class T>
+/// Computed on S, double or the scalar that judges it, and rounded once to T.
+template <class T, class S = double>
 void batchnorm_running_update(const BatchNormRunningUpdateArguments<T>& a) {
   if (a.status->finite == 0.0) return;
-  const auto degrees_of_freedom =
-      static_cast<double>(std::max<std::int64_t>(a.values - 1, std::int64_t{1}));
-  const auto blend = [&](T running, double current) {
-    return T((1.0 - a.momentum) * static_cast<double>(running) + a.momentum * current);
+  const S degrees_of_freedom(
+      static_cast<double>(std::max<std::int64_t>(a.values() - 1, std::int64_t{1})));
+  const S momentum(a.momentum);
+  const auto blend = [&](T running, S current) {
+    return T((S(1.0) - momentum) * S(static_cast<double>(running)) + momentum * current);
   };
   for (std::int64_t channel = 0; channel < a.running_mean.size; ++channel) {
-    a.running_mean[channel] = blend(a.running_mean[channel], a.pooled(0, channel));
+    a.running_mean[channel] = blend(a.running_mean[channel], S(a.pooled(0, channel)));
     a.running_var[channel] =
-        blend(a.running_var[channel], a.pooled(1, channel) / degrees_of_freedom);
+        blend(a.running_var[channel], S(a.pooled(1, channel)) / degrees_of_freedom);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/ops/dense.h"
+#include "kernels/reference/activation.h"
 #include "kernels/reference/reduce.h"
 #include "kernels/reference/scalar.h"
 
@@ -15,6 +16,16 @@ void dense_forward(const DenseForwardArguments<T, S>& a) {
         return fma(S(a.x(row, input)), S(a.weight(unit, input)), chain);
       });
       a.y(row, unit) = a.bias.empty() ? sum : sum + S(a.bias[unit]);
+    }
+  }
+}
+
+template <class T, class S>
+void dense_activation_forward(const DenseActivationForwardArguments<T, S>& a) {
+  dense_forward<T, S>({a.x, a.weight, a.bias, a.y});
+  for (std::int64_t row = 0; row < a.y.rows; ++row) {
+    for (std::int64_t unit = 0; unit < a.y.columns; ++unit) {
+      a.y(row, unit) = activate(a.function, a.y(row, unit));
     }
   }
 }

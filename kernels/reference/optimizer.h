@@ -12,48 +12,59 @@
 
 namespace batchwise::reference {
 
-inline void update_results(const UpdateResultsArguments& a) {
-  const auto loss = [&](std::int64_t sample) {
-    return a.loss.type == ElementType::f64
-               ? static_cast<const double*>(a.loss.data)[sample]
-               : static_cast<double>(static_cast<const float*>(a.loss.data)[sample]);
-  };
+/// The losses' sum, on double or on the scalar that judges it.
+template <class S>
+[[nodiscard]] S sum_of_losses(const TensorView& loss, std::int64_t batch_samples) {
+  return sum_over_samples<S>(batch_samples, [&](std::int64_t sample, S chain) {
+    const double value = loss.type == ElementType::f64
+                             ? static_cast<const double*>(loss.data)[sample]
+                             : static_cast<double>(static_cast<const float*>(loss.data)[sample]);
+    return chain + S(value);
+  });
+}
+
+[[nodiscard]] inline std::int64_t count_of_correct(const UpdateResultsArguments& a) {
   std::int64_t correct = 0;
-  for (std::int64_t sample = 0; sample < a.batch_samples; ++sample) {
+  for (std::int64_t sample = 0; sample < a.scalars->batch_samples; ++sample) {
     const std::int64_t id = a.indices.empty() ? sample : a.indices[sample];
     correct += a.predicted[sample] == a.labels[id] ? 1 : 0;
   }
-  a.status->loss_sum = sum_over_samples<double>(
-      a.batch_samples, [&](std::int64_t sample, double chain) { return chain + loss(sample); });
-  a.status->correct = static_cast<double>(correct);
+  return correct;
+}
+
+inline void update_results(const UpdateResultsArguments& a) {
+  a.status->loss_sum = sum_of_losses<double>(a.loss, a.scalars->batch_samples);
+  a.status->correct = static_cast<double>(count_of_correct(a));
   a.status->finite = std::isfinite(a.status->loss_sum) ? 1.0 : 0.0;
 }
 
-/// The sum of g g over the arena, seen as rows of 1024, in double.
-template <class T>
-[[nodiscard]] double sum_of_squares(const VectorView<const T>& gradient) {
-  constexpr std::int64_t kColumns = 1024;
-  const std::int64_t rows = (gradient.size + kColumns - 1) / kColumns;
-  std::array<double, kColumns> columns{};
+/// The sum of g g over the arena, seen as rows of 1024, on double or on the scalar that judges it.
+template <class S, class T>
+[[nodiscard]] S sum_of_squares(const VectorView<const T>& gradient) {
+  constexpr std::int64_t kColumns = kNormColumns;
+  const std::int64_t rows = norm_rows(gradient.size);
+  std::array<S, kColumns> columns{};
   for (std::int64_t column = 0; column < kColumns; ++column) {
     columns[static_cast<std::size_t>(column)] =
-        sum_over_samples<double>(rows, [&](std::int64_t row, double chain) {
+        sum_over_samples<S>(rows, [&](std::int64_t row, S chain) {
           const std::int64_t index = row * kColumns + column;
-          const double g = index < gradient.size ? static_cast<double>(gradient[index]) : 0.0;
+          const S g(index < gradient.size ? static_cast<double>(gradient[index]) : 0.0);
           return fma(g, g, chain);
         });
   }
   for (std::size_t half = kColumns / 2; half > 0; half /= 2) {
-    for (std::size_t column = 0; column < half; ++column) columns[column] += columns[column + half];
+    for (std::size_t column = 0; column < half; ++column) {
+      columns[column] = columns[column] + columns[column + half];
+    }
   }
   return columns[0];
 }
 
 template <class T>
 void gradient_norm(const GradientNormArguments<T>& a) {
-  const double norm = a.gradient_scale * sqrt(sum_of_squares(a.gradient));
+  const double norm = a.scalars->gradient_scale * sqrt(sum_of_squares<double>(a.gradient));
   a.status->gradient_norm = norm;
-  a.status->gradient_factor = a.gradient_scale;
+  a.status->gradient_factor = a.scalars->gradient_scale;
   if (a.clip > 0.0) a.status->gradient_factor *= std::min(1.0, a.clip / (norm + 1e-6));
   if (!std::isfinite(norm)) a.status->finite = 0.0;
 }

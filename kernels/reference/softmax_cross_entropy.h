@@ -52,8 +52,8 @@ void softmax_cross_entropy(const SoftmaxCrossEntropyArguments<T, S>& a) {
     const SoftmaxRow<T, S> exponentials{a.logits, row, maximum};
     const S sum = exponentials.sum();
 
-    a.loss[a.range.first + row] = log(sum) - (S(a.logits(row, label)) - maximum);
-    a.predicted[a.range.first + row] = static_cast<std::int32_t>(largest);
+    a.loss[a.range.first() + row] = log(sum) - (S(a.logits(row, label)) - maximum);
+    a.predicted[a.range.first() + row] = static_cast<std::int32_t>(largest);
     if (a.gradient.data == nullptr) continue;
     for (std::int64_t c = 0; c < a.logits.columns; ++c) {
       a.gradient(row, c) = exponentials.exponential(c) / sum - S(c == label ? 1.0 : 0.0);

@@ -101,7 +101,7 @@ Words train(const Words& more = {}) {
 }
 
 const std::vector<BadInput> kArguments{
-    {"NoCommand", {}, {"no command", "train, evaluate, predict, new, demo", "--help"}},
+    {"NoCommand", {}, {"no command", "train, evaluate, predict", "--help"}},
     {"UnknownCommand", {"trian", "experiment.toml"}, {"\"trian\"", "expected one of train"}},
     {"UnknownOption", train({"--batchsize", "3"}), {"unexpected --batchsize", "train --help"}},
     {"OptionOfAnotherCommand", {"evaluate", "run", "--epochs", "3"}, {"unexpected --epochs"}},
@@ -469,7 +469,7 @@ INSTANTIATE_TEST_SUITE_P(Experiment, BadInputs, testing::ValuesIn(kExperiments),
 INSTANTIATE_TEST_SUITE_P(Data, BadInputs, testing::ValuesIn(kData), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Run, BadInputs, testing::ValuesIn(kRuns), name_of_case);
 
-/// A GPU where there is none; where there is one, this version has no kernels for it.
+/// What is missing is said (no toolkit, no driver or no GPU), and what would help.
 TEST_F(ProgramTest, CudaWithoutGpuIsAnError) {
   write("experiment.toml", small_experiment());
   for (const char* device : {"cuda", "cuda:0", "cuda:99"}) {
@@ -477,7 +477,22 @@ TEST_F(ProgramTest, CudaWithoutGpuIsAnError) {
     EXPECT_EQ(result.exit_code, 2);
     EXPECT_NE(result.messages.find(std::string("--device ") + device), std::string::npos);
     EXPECT_NE(result.messages.find("--device cpu"), std::string::npos) << result.messages;
+    const bool said = result.messages.find("CUDA toolkit") != std::string::npos ||
+                      result.messages.find("NVIDIA driver") != std::string::npos;
+    EXPECT_TRUE(said) << result.messages;
   }
+}
+
+TEST_F(ProgramTest, TheEmulatedDeviceNeedsNoGpu) {
+  write("experiment.toml", small_experiment());
+  succeed({"train", "experiment.toml", "--device", "cpu", "--out", "cpu"});
+  succeed({"train", "experiment.toml", "--device", "emulated", "--out", "emulated"});
+  const auto cpu = nlohmann::json::parse(read("cpu/summary.json"));
+  const auto emulated = nlohmann::json::parse(read("emulated/summary.json"));
+  EXPECT_EQ(emulated["device"], "emulated");
+  EXPECT_TRUE(emulated["device_name"].is_null());
+  EXPECT_EQ(emulated["weights_sha256"], cpu["weights_sha256"]);
+  EXPECT_EQ(emulated["peak_bytes"], emulated["planned_bytes"]);
 }
 
 }  // namespace

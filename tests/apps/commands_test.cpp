@@ -40,7 +40,7 @@ TEST_F(TrainCommand, WritesTheRunFolder) {
   EXPECT_THAT(result.output, HasSubstr(path("run").string()));
   EXPECT_THAT(result.messages, HasSubstr("180 training, 20 validation and 60 test samples"));
   EXPECT_THAT(result.messages, HasSubstr("device cpu (chosen by auto)"));
-  EXPECT_THAT(result.messages, HasSubstr("numerics invariant (levels 1 2 3 4)"));
+  EXPECT_THAT(result.messages, HasSubstr("numerics invariant (levels 1 2 3 4 6)"));
 }
 
 TEST_F(TrainCommand, SummaryHasTheDocumentedFields) {
@@ -298,8 +298,8 @@ TEST_F(TrainCommand, FieldsWithoutSamplesAreNull) {
 TEST_F(TrainCommand, ExplainPrintsTheStagesAndTrainsNothing) {
   const ProgramResult result = run({"train", "experiment.toml", "--explain"});
   EXPECT_EQ(result.exit_code, 0);
-  for (const char* stage :
-       {"model graph", "differentiated graph", "lowered operations", "schedule", "memory"}) {
+  for (const char* stage : {"model graph", "differentiated graph", "fused operations",
+                            "lowered operations", "schedule", "memory"}) {
     EXPECT_THAT(result.output, HasSubstr(std::string("== ") + stage + " ==\n"));
   }
   EXPECT_FALSE(std::filesystem::exists(path("runs")));

@@ -29,6 +29,7 @@ void allow_failing_allocations() {
 [[noreturn]] void execute(const std::filesystem::path& folder,
                           const std::vector<std::string>& arguments) {
   setenv("OMP_NUM_THREADS", "1", 1);
+  setenv("CUDA_VISIBLE_DEVICES", "", 1);
   allow_failing_allocations();
   std::vector<char*> pointers{const_cast<char*>(BATCHWISE_PROGRAM)};
   for (const std::string& argument : arguments) {

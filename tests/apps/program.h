@@ -28,7 +28,8 @@ struct Streams {
   std::string messages;
 };
 
-/// The program, started in a folder with one CPU thread unless the arguments say otherwise.
+/// The program, started in a folder with one CPU thread unless the arguments say otherwise, and
+/// without a GPU on any machine.
 class RunningProgram {
  public:
   RunningProgram(const std::filesystem::path& folder, const std::vector<std::string>& arguments,

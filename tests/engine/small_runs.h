@@ -29,8 +29,9 @@ inline const std::string kSmallLayers =
     }
     overrides.push_back(setting);
   };
-  for (const char* setting : {"data.samples=300", "data.test_samples=60", "data.features=12",
-                              "data.classes=4", "training.batch_size=32", "training.epochs=2"}) {
+  for (const char* setting :
+       {"device=cpu", "data.samples=300", "data.test_samples=60", "data.features=12",
+        "data.classes=4", "training.batch_size=32", "training.epochs=2"}) {
     set_unless_given(setting);
   }
   return parse_experiment(

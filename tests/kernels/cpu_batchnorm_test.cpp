@@ -5,9 +5,9 @@
 #include <cstring>
 
 #include "kernels/ops/batchnorm.h"
-#include "tests/kernels/cpu_comparison.h"
+#include "tests/kernels/kernel_comparison.h"
 
-namespace batchwise::cpu_testing {
+namespace batchwise::kernel_testing {
 namespace {
 
 struct Shape {
@@ -173,4 +173,4 @@ TEST(CpuBatchNorm, EvaluationHasTheReferencesBits) {
 }
 
 }  // namespace
-}  // namespace batchwise::cpu_testing
+}  // namespace batchwise::kernel_testing

@@ -1,10 +1,13 @@
 // dense on the cpu backend, bit for bit against the reference.
 #include <gtest/gtest.h>
 
-#include "kernels/ops/reduction_order.h"
-#include "tests/kernels/cpu_comparison.h"
+#include <array>
 
-namespace batchwise::cpu_testing {
+#include "kernels/ops/activation.h"
+#include "kernels/ops/reduction_order.h"
+#include "tests/kernels/kernel_comparison.h"
+
+namespace batchwise::kernel_testing {
 namespace {
 
 /// Calls body(batch, inputs, units) for every batch size and feature size, of either axis, with a
@@ -40,6 +43,24 @@ TEST(CpuDense, ForwardHasTheReferencesBits) {
                     .inputs = {0, 1, inputs % 2 == 0 ? 2 : kAbsent},
                     .outputs = {3},
                     .attributes = {},
+                    .scalars = {},
+                    .rows = batch};
+    expect_same_bits(test);
+  });
+}
+
+TEST(CpuDense, ActivationForwardHasTheReferencesBits) {
+  using enum ActivationFunction;
+  std::size_t shape = 0;
+  for_each_shape([&](std::int64_t batch, std::int64_t inputs, std::int64_t units) {
+    const ActivationFunction function = std::array{relu, leaky_relu, tanh, sigmoid}[shape++ % 4];
+    RandomBuffers random(6);
+    const Case test{.operation = "dense_activation_forward",
+                    .buffers = {random.matrix(batch, inputs), random.weight(units, inputs),
+                                random.vector(units), random.matrix(batch, units)},
+                    .inputs = {0, 1, inputs % 2 == 0 ? 2 : kAbsent},
+                    .outputs = {3},
+                    .attributes = {{"function", static_cast<double>(function)}},
                     .scalars = {},
                     .rows = batch};
     expect_same_bits(test);
@@ -116,4 +137,4 @@ TEST(CpuDense, ManyChunksOfSamplesFoldLikeTheReference) {
 }
 
 }  // namespace
-}  // namespace batchwise::cpu_testing
+}  // namespace batchwise::kernel_testing

@@ -4,9 +4,9 @@
 #include <limits>
 
 #include "kernels/ops/activation.h"
-#include "tests/kernels/cpu_comparison.h"
+#include "tests/kernels/kernel_comparison.h"
 
-namespace batchwise::cpu_testing {
+namespace batchwise::kernel_testing {
 namespace {
 
 constexpr int kFunctions = 5;
@@ -120,4 +120,4 @@ TEST(CpuGather, DividesBytesExactlyByAnyDivisor) {
 }
 
 }  // namespace
-}  // namespace batchwise::cpu_testing
+}  // namespace batchwise::kernel_testing

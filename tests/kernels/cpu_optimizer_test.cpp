@@ -4,9 +4,9 @@
 #include <cstring>
 
 #include "kernels/ops/optimizer.h"
-#include "tests/kernels/cpu_comparison.h"
+#include "tests/kernels/kernel_comparison.h"
 
-namespace batchwise::cpu_testing {
+namespace batchwise::kernel_testing {
 namespace {
 
 /// A record in a buffer of bytes.
@@ -23,6 +23,11 @@ template <class Record>
   result.gradient_factor = factor;
   result.finite = finite;
   return record(std::vector{result});
+}
+
+/// The workspace of gradient_norm.
+[[nodiscard]] Buffer chunk_sums(std::int64_t size) {
+  return Buffer(ElementType::f64, {norm_chunks(size), kNormColumns}, {kNormColumns, 1});
 }
 
 /// Three segments, the second frozen, with tails and gaps between them.
@@ -96,9 +101,9 @@ TEST(CpuUpdate, GradientNormHasTheReferencesBits) {
       UpdateScalars scalars;
       scalars.gradient_scale = 1.0 / 3.0;
       const Case test{"gradient_norm",
-                      {random.vector(size), status(9.0, 1.0)},
+                      {random.vector(size), status(9.0, 1.0), chunk_sums(size)},
                       {0},
-                      {1},
+                      {1, 2},
                       {{"clip", clip}},
                       scalars,
                       1};
@@ -111,7 +116,7 @@ TEST(CpuUpdate, GradientNormSeesWhatIsNotFinite) {
   for (const std::int64_t place : {0, 1023, 1024, 1999}) {
     RandomBuffers random(4);
     Case test{
-        "gradient_norm", {random.vector(2000), status(9.0, 1.0)}, {0}, {1}, {{"clip", 1.0}}, {}, 1};
+        "gradient_norm", {random.vector(2000), status(9.0, 1.0), chunk_sums(2000)}, {0}, {1, 2}, {{"clip", 1.0}}, {}, 1};
     test.buffers[0].data<float>()[place] = __builtin_inff();
     expect_same_bits(test);
   }
@@ -133,4 +138,4 @@ TEST(CpuUpdate, ResultsHaveTheReferencesBits) {
 }
 
 }  // namespace
-}  // namespace batchwise::cpu_testing
+}  // namespace batchwise::kernel_testing

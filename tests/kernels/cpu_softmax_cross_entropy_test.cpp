@@ -1,9 +1,9 @@
 // softmax and softmax_cross_entropy on the cpu backend, bit for bit against the reference.
 #include <gtest/gtest.h>
 
-#include "tests/kernels/cpu_comparison.h"
+#include "tests/kernels/kernel_comparison.h"
 
-namespace batchwise::cpu_testing {
+namespace batchwise::kernel_testing {
 namespace {
 
 void expect_softmax(Buffer logits, std::int64_t rows, std::int64_t classes) {
@@ -46,4 +46,4 @@ TEST(CpuSoftmax, TakesTheLowestOfEqualLogitsAndPassesNaN) {
 }
 
 }  // namespace
-}  // namespace batchwise::cpu_testing
+}  // namespace batchwise::kernel_testing

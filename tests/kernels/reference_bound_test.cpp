@@ -53,7 +53,8 @@ class DenseBound : public testing::TestWithParam<DenseShape> {
   Buffer<float> weight{shape.units, shape.inputs, random_values(shape.units* shape.inputs, 3),
                        Layout{.padding = 5, .transposed = true}};
   Buffer<float> bias{random_values(shape.units, 4)};
-  const SampleRange range{0, shape.rows, shape.rows};
+  const UpdateScalars scalars{.batch_samples = shape.rows};
+  const PassRange range{&scalars, shape.rows};
   const int levels = ReductionOrder::over_samples().levels(shape.rows);
 };
 
@@ -115,9 +116,11 @@ INSTANTIATE_TEST_SUITE_P(Shapes, DenseBound,
 TEST(DenseBoundOfNoRows, NothingIsWritten) {
   Buffer<float> x(0, 3), dy(0, 2), gradient(2, 3), bias_gradient(1, 2);
   const auto before = gradient.values();
+  const UpdateScalars scalars;
+  const PassRange range{&scalars, 0};
   reference::dense_backward_weight<float, float>(
-      {x.input(), dy.input(), gradient.matrix(), {}, {0, 0, 0}});
-  reference::dense_backward_bias<float, float>({dy.input(), bias_gradient.vector(), {}, {0, 0, 0}});
+      {x.input(), dy.input(), gradient.matrix(), {}, range});
+  reference::dense_backward_bias<float, float>({dy.input(), bias_gradient.vector(), {}, range});
   EXPECT_TRUE(same_bits<float>(gradient.values(), before));
   EXPECT_TRUE(gradient.intact() && bias_gradient.intact());
 }
@@ -175,7 +178,8 @@ class BatchNormBound : public testing::TestWithParam<BatchNormShape> {
   const BatchNormShape shape = GetParam();
   const std::int64_t columns = shape.channels * shape.pixels;
   const BatchNormGroups groups{shape.rows, shape.group};
-  const SampleRange range{0, shape.rows, shape.rows};
+  const UpdateScalars scalars{.batch_samples = shape.rows};
+  const PassRange range{&scalars, shape.rows};
   Buffer<float> x{shape.rows, columns, random_values(shape.rows* columns, 1, 1.0f, shape.mean),
                   Layout{.padding = 3}};
   Buffer<float> dy{shape.rows, columns, random_values(shape.rows* columns, 2),
@@ -313,6 +317,7 @@ TEST_P(SoftmaxBound, Softmax) {
 TEST_P(SoftmaxBound, CrossEntropy) {
   Buffer<std::int32_t> labels(
       random_integers(shape.rows, 2, static_cast<std::int32_t>(shape.classes)));
+  const UpdateScalars scalars{.batch_samples = shape.rows};
   EXPECT_TRUE(float_is_within_its_bound([&]<class S>() {
     Buffer<S> loss(1, shape.rows);
     Buffer<std::int32_t> predicted(1, shape.rows);
@@ -323,7 +328,7 @@ TEST_P(SoftmaxBound, CrossEntropy) {
                                                 loss.vector(),
                                                 predicted.vector(),
                                                 gradient.matrix(),
-                                                {0, shape.rows, shape.rows}});
+                                                {&scalars, shape.rows}});
     EXPECT_TRUE(loss.intact() && predicted.intact() && gradient.intact());
     return joined({loss.values(), gradient.values()});
   }));
@@ -349,7 +354,8 @@ TEST(GatherBound, BytesAndFloats) {
   EXPECT_TRUE(float_is_within_its_bound([&]<class S>() {
     Buffer<S> shifts(converted<S>(shift)), divisors(converted<S>(divisor));
     Buffer<S> from_bytes(1, 256), from_floats(1, 256);
-    const SampleRange range{0, 1, 1};
+    const UpdateScalars scalars{.batch_samples = 1};
+    const PassRange range{&scalars, 1};
     reference::gather<std::uint8_t, S>({bytes.input(),
                                         {},
                                         shifts.input_vector(),
@@ -368,9 +374,10 @@ TEST(GatherBound, BytesAndFloats) {
 
 TEST(DropoutBound, KeptElementsAreScaled) {
   Buffer<float> x(17, 31, random_values(17 * 31, 1));
+  const UpdateScalars scalars{.seed = 42, .step = 1, .batch_samples = 17};
   EXPECT_TRUE(float_is_within_its_bound([&]<class S>() {
     Buffer<S> y(17, 31);
-    reference::dropout<float, S>({x.input(), {}, y.matrix(), 0.3, 7, 42, 1, {0, 17, 17}});
+    reference::dropout<float, S>({x.input(), {}, y.matrix(), 0.3, 7, {&scalars, 17}});
     return y.values();
   }));
 }

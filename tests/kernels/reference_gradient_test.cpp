@@ -70,7 +70,8 @@ std::string batch_name(const testing::TestParamInfo<std::int64_t>& tested) {
 class Gradient : public testing::TestWithParam<std::int64_t> {
  protected:
   const std::int64_t rows = GetParam();
-  const SampleRange range{0, rows, rows};
+  const UpdateScalars scalars{.batch_samples = rows};
+  const PassRange range{&scalars, rows};
 };
 INSTANTIATE_TEST_SUITE_P(Batches, Gradient, testing::Values(1, 2, 3, 7, 32), batch_name);
 
@@ -125,10 +126,11 @@ TEST_P(Gradient, EveryActivation) {
 
 TEST_P(Gradient, Dropout) {
   const std::int64_t features = 19;
+  const UpdateScalars drawn{.seed = 42, .step = 3, .batch_samples = rows};
   const Doubles x = random_doubles(rows * features, 1), dy = random_doubles(rows * features, 2);
   const auto map = [&](const Doubles& values) {
     Buffer<double> in(rows, features, values), out(rows, features);
-    reference::dropout<double, double>({in.input(), {}, out.matrix(), 0.4, 5, 42, 3, range});
+    reference::dropout<double, double>({in.input(), {}, out.matrix(), 0.4, 5, {&drawn, rows}});
     return out.values();
   };
   EXPECT_TRUE(agrees_with_differences(
@@ -162,7 +164,8 @@ struct BatchNormLayer {
   std::int64_t rows, channels, pixels, group;
   double epsilon = 0.1;  // large, so that two samples leave a gradient
   BatchNormGroups groups{rows, group};
-  SampleRange range{0, rows, rows};
+  UpdateScalars scalars{.batch_samples = rows};
+  [[nodiscard]] PassRange range() const { return {&scalars, rows}; }
   Buffer<double> mean{groups.count(), channels};
   Buffer<double> inverse_deviation{groups.count(), channels};
 
@@ -171,7 +174,7 @@ struct BatchNormLayer {
     Buffer<double> pooled(2, channels), y(rows, channels * pixels);
     reference::batchnorm_statistics<double, double>({xs.input(), mean.matrix(),
                                                      inverse_deviation.matrix(), pooled.matrix(),
-                                                     groups, epsilon, range});
+                                                     groups, epsilon, range()});
     reference::batchnorm_normalize<double, double>(
         {xs.input(), mean.input(), inverse_deviation.input(), gammas.input_vector(),
          betas.input_vector(), y.matrix(), groups});
@@ -204,7 +207,7 @@ BatchNormGradients backward(BatchNormLayer& layer, const Doubles& x, const Doubl
                                                             {},
                                                             {},
                                                             layer.groups,
-                                                            layer.range});
+                                                            layer.range()});
   return {dx.values(), dgamma.values(), dbeta.values()};
 }
 

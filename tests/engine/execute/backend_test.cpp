@@ -45,6 +45,17 @@ TEST(Backend, HasEveryKernelOfEveryRecord) {
   }
 }
 
+TEST(Backend, HasOneSetOfKernelsForBothModesOnTheHost) {
+  for (const char* device : {"cpu", "emulated", "reference"}) {
+    const Backend& backend = find_backend(device);
+    for (const Operation* operation : all_operations()) {
+      for (const KernelRecord& record : operation->kernels) {
+        EXPECT_EQ(backend.fast_kernel(record.name), backend.kernel(record.name)) << record.name;
+      }
+    }
+  }
+}
+
 TEST(Backend, MissingKernelNamesItselfAndTheBackend) {
   EXPECT_THAT(
       message_of<std::logic_error>([] { (void)find_backend("cpu").kernel("no_such_kernel"); }),

@@ -313,6 +313,7 @@ TEST(PlannedBytes, EqualMeteredBytesOnEveryRecipe) {
     const Dataset dataset = blank_dataset(recipe);
     for (int trial = 0; trial < 3; ++trial) {
       Experiment experiment = recipe.experiment;
+      experiment.device = "cpu";
       experiment.data.drop_last = true;
       const auto batch =
           static_cast<std::int64_t>(trial == 0 ? 2 + generator() % 7 : 2 + generator() % 8191);

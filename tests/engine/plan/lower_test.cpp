@@ -17,7 +17,7 @@ using testing_support::operations_of;
 using testing_support::training_request;
 
 Program lowered(const Graph& graph, const PlanRequest& request) {
-  return lower(differentiate(graph, make_parameter_layout(graph), request), request);
+  return lower(fuse(differentiate(graph, make_parameter_layout(graph), request), request), request);
 }
 
 Program lowered(const std::string& layers, const PlanRequest& request = training_request(32)) {
@@ -83,13 +83,13 @@ TEST(Lower, KeepsTheLossOfAModelThatIsFrozenWhole) {
 
 TEST(Lower, WorksInPlaceWhereNothingReadsLater) {
   const Program program = lowered(
-      R"({ type = "dense", units = 8, activation = "relu" },
+      R"({ type = "dense", units = 8 }, { type = "batchnorm" },
+         { type = "activation", activation = "relu" },
          { type = "dense", units = 6, activation = "gelu" },
          { type = "dense", units = 5, activation = "tanh" }, { type = "dense", units = 3 })");
-  EXPECT_TRUE(in_place(program, "activation_forward", "dense_1"));
+  EXPECT_TRUE(in_place(program, "activation_forward", "activation_1"));
   EXPECT_FALSE(in_place(program, "activation_forward", "dense_2"));  // gelu's gradient reads x
-  EXPECT_TRUE(in_place(program, "activation_forward", "dense_3"));
-  for (const char* layer : {"dense_1", "dense_2", "dense_3"}) {
+  for (const char* layer : {"activation_1", "dense_2", "dense_3"}) {
     EXPECT_TRUE(in_place(program, "activation_backward", layer)) << layer;
   }
 }
@@ -150,7 +150,7 @@ TEST(Lower, PadsRowsToSixteenElements) {
 /// Every activation a step reads still holds what its producer wrote: no step in between has
 /// written another value over the bytes they share.
 void expect_reads_what_was_written(const Graph& graph, const PlanRequest& request) {
-  const Program before = differentiate(graph, make_parameter_layout(graph), request);
+  const Program before = fuse(differentiate(graph, make_parameter_layout(graph), request), request);
   const Program program = lower(before, request);
   std::map<ValueId, ValueId> content;  // of a root: which value, reshapes looked through
   for (const Step& step : program.steps) {
@@ -196,6 +196,39 @@ TEST(Lower, WorksInPlaceOnlyWhereTheRecordAllows) {
       }
     }
   }
+}
+
+TEST(Lower, GivesAStepTheWorkspaceOfItsTarget) {
+  PlanRequest request = training_request(64, 16);
+  const auto workspaces = [&] {
+    std::map<std::string, std::int64_t> bytes;
+    const Program program = lowered(
+        R"({ type = "dense", units = 8, activation = "relu" }, { type = "dense", units = 3 })",
+        request);
+    for (const Step& step : program.steps) {
+      for (std::size_t index = 0; index < step.outputs.size(); ++index) {
+        const ValueId id = step.outputs[index];
+        if (id == kNoValue || !program.values[id].workspace) continue;
+        EXPECT_EQ(index + 1, step.outputs.size()) << step.operation;
+        EXPECT_EQ(program.values[id].type, ElementType::u8);
+        bytes[step.operation] += program.values[id].shape[0];
+      }
+    }
+    return bytes;
+  };
+  EXPECT_TRUE(workspaces().empty());
+  request.target = {DeviceKind::host, Numerics::fast};
+  EXPECT_TRUE(workspaces().empty());
+  request.target = {DeviceKind::cuda, Numerics::invariant};
+  EXPECT_TRUE(workspaces().empty());
+  request.target = {DeviceKind::cuda, Numerics::fast};
+  constexpr std::int64_t kBytes = std::int64_t{32} << 20;
+  EXPECT_EQ(workspaces(), (std::map<std::string, std::int64_t>{
+                              {"dense_activation_forward", kBytes},
+                              {"dense_forward", kBytes},
+                              {"dense_backward_input", kBytes},
+                              {"dense_backward_weight", 2 * kBytes},
+                          }));
 }
 
 }  // namespace

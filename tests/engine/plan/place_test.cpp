@@ -222,5 +222,36 @@ TEST(Place, CountsBatchNormGroups) {
   EXPECT_EQ(nine, 4 * round_up(9 * 32 * 4, 256));
 }
 
+TEST(Place, SharesOneWorkspaceBetweenStepsAndCountsIt) {
+  const Graph graph = graph_of(
+      R"({ type = "dense", units = 128, activation = "relu" }, { type = "dense", units = 10 })",
+      {784});
+  for (const std::int64_t batch : {1, 64, 1000}) {
+    PlanRequest request = training_request(batch, batch == 1000 ? 100 : 0);
+    const Plan invariant = make_plan(graph, request);
+    request.target = {DeviceKind::cuda, Numerics::fast};
+    const Plan fast = make_plan(graph, request);
+    constexpr std::int64_t kWorkspaceBytes = std::int64_t{32} << 20;
+    EXPECT_EQ(fast.arena_bytes(ArenaKind::activations),
+              invariant.arena_bytes(ArenaKind::activations) + kWorkspaceBytes);
+    EXPECT_EQ(fast.placement.activation_rest_bytes, kWorkspaceBytes);
+    const std::int64_t rows = request.micro_batch_size;
+    int workspaces = 0;
+    for (const Step& step : fast.program.steps) {
+      const ValueId last = step.outputs.back();
+      if (last == kNoValue || !fast.program.values[last].workspace) continue;
+      const TensorView view = view_of(fast, last, {}, rows);
+      EXPECT_EQ(view.shape, (Dimensions{kWorkspaceBytes}));
+      EXPECT_EQ(fast.placement.offset_bytes[last] % 256, 0);
+      EXPECT_GE(fast.placement.offset_bytes[last],
+                fast.placement.activation_bytes_per_unit * units_of(rows));
+      EXPECT_LE(fast.placement.offset_bytes[last] + kWorkspaceBytes,
+                fast.arena_bytes(ArenaKind::activations));
+      ++workspaces;
+    }
+    EXPECT_EQ(workspaces, 5);  // two forward, one gradient of an input, two of weights
+  }
+}
+
 }  // namespace
 }  // namespace batchwise

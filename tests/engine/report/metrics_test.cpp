@@ -52,8 +52,10 @@ TEST(Metrics, AnEpochReadsBackExactly) {
   progress.samples_in_epoch = 9000;
   progress.epoch_training_seconds = 0.7;
   const SplitResult validation{.loss = 0.2 / 3.0, .accuracy = 0.982, .samples = 1000};
-  const Json line = Json::parse(epoch_metrics_line(progress, 1.0 / 7.0, 0.9944444, validation));
-  EXPECT_EQ(line.size(), 9u);
+  const Json line =
+      Json::parse(epoch_metrics_line(progress, 1.0 / 7.0, 0.9944444, validation,
+                                     {.memory_bytes = 3221225472, .utilization = 0.37}));
+  EXPECT_EQ(line.size(), 11u);
   EXPECT_EQ(line["kind"], "epoch");
   EXPECT_EQ(line["epoch"], 3);
   EXPECT_EQ(line["step"], 846);
@@ -63,12 +65,14 @@ TEST(Metrics, AnEpochReadsBackExactly) {
   expect_same(line["validation_accuracy"], 0.982);
   expect_same(line["seconds"], 0.7);
   expect_same(line["samples_per_second"], 9000 / 0.7);
+  EXPECT_EQ(line["device_memory_bytes"], 3221225472);
+  expect_same(line["device_utilization"], 0.37);
 }
 
-TEST(Metrics, AnEpochWithoutValidationOrTimeHasNulls) {
-  const Json line = Json::parse(epoch_metrics_line(Progress(), kNan, 0.5, std::nullopt));
-  for (const char* key :
-       {"train_loss", "validation_loss", "validation_accuracy", "samples_per_second"}) {
+TEST(Metrics, AnEpochWithoutValidationTimeOrGpuHasNulls) {
+  const Json line = Json::parse(epoch_metrics_line(Progress(), kNan, 0.5, std::nullopt, {}));
+  for (const char* key : {"train_loss", "validation_loss", "validation_accuracy",
+                          "samples_per_second", "device_memory_bytes", "device_utilization"}) {
     ASSERT_TRUE(line.contains(key)) << key;
     EXPECT_TRUE(line[key].is_null()) << key;
   }

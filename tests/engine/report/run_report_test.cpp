@@ -28,7 +28,7 @@ class RunReportTest : public ::testing::Test {
            << "\n";
     }
     progress.step = 3;
-    file << epoch_metrics_line(progress, 1.5, 0.5, SplitResult{.loss = 1.0, .accuracy = 0.75})
+    file << epoch_metrics_line(progress, 1.5, 0.5, SplitResult{.loss = 1.0, .accuracy = 0.75}, {})
          << "\n";
   }
   TemporaryFolder folder_;

@@ -76,13 +76,15 @@ inline TrainingSummary train_in(const std::filesystem::path& folder, const Exper
   return lines;
 }
 
-/// The same without the measured times, which no two runs share.
+/// The same without what is measured, which no two runs share.
 [[nodiscard]] inline std::vector<nlohmann::json> timeless_metrics_of(
     const std::filesystem::path& folder) {
   std::vector<nlohmann::json> lines = metrics_of(folder);
   for (nlohmann::json& line : lines) {
     line.erase("seconds");
     line.erase("samples_per_second");
+    line.erase("device_memory_bytes");
+    line.erase("device_utilization");
   }
   return lines;
 }

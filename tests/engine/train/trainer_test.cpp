@@ -355,9 +355,9 @@ TEST(Trainer, AnInterruptionCarriesItsSignalAndLeavesACheckpoint) {
 
 TEST(NumericsLevels, AreThoseThatHold) {
   Experiment experiment = small_experiment();
-  EXPECT_THAT(numerics_levels(experiment), ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(numerics_levels(experiment), ElementsAre(1, 2, 3, 4, 6));
   experiment.training.accumulation = Accumulation::sum;
-  EXPECT_THAT(numerics_levels(experiment), ElementsAre(1, 2, 3));
+  EXPECT_THAT(numerics_levels(experiment), ElementsAre(1, 2, 3, 6));
   experiment.numerics = Numerics::fast;
   EXPECT_THAT(numerics_levels(experiment), ElementsAre(1));
 }

@@ -1,6 +1,6 @@
-// Runs an operation on the cpu backend and on the reference in float and expects the same bits:
-// with one thread and with two, in one pass and in micro-batches, with NaN in all padding and
-// sentinels around every array.
+// Runs an operation on a backend and on the reference in float and expects the same bits: in one pass
+// and in micro-batches, with NaN in all padding and sentinels around every array; the cpu backend
+// with one thread and with two.
 #pragma once
 
 #include <cstddef>
@@ -8,9 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "engine/execute/backend.h"
 #include "kernels/ops/kernel.h"
 
-namespace batchwise::cpu_testing {
+namespace batchwise::kernel_testing {
 
 /// Owns an array of any strides. Memory between and around the elements starts as 0xFF bytes.
 class Buffer {
@@ -31,6 +32,10 @@ class Buffer {
   [[nodiscard]] T* data() {
     return reinterpret_cast<T*>(lines_.data() + 1);
   }
+  /// From the first element to the last, sentinels left out.
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  [[nodiscard]] std::size_t bytes_with_sentinels() const { return lines_.size() * sizeof(Line); }
+  [[nodiscard]] static constexpr std::size_t sentinel_bytes() { return sizeof(Line); }
   /// Empty, or the first place where the two differ; two NaNs are the same.
   [[nodiscard]] std::string difference(const Buffer& other) const;
 
@@ -52,6 +57,7 @@ class Buffer {
   ElementType type_;
   Dimensions shape_;
   Dimensions strides_;
+  std::size_t bytes_ = 0;
   std::vector<Line> lines_;  ///< the first and the last are sentinels
 };
 
@@ -86,13 +92,21 @@ struct Case {
   Attributes attributes;
   UpdateScalars scalars;
   std::int64_t rows = 0;         ///< of the update's batch
-  std::vector<int> by_row = {};  ///< buffers of which a pass sees its rows alone
+  std::vector<int> by_row = {};     ///< buffers of which a pass sees its rows alone
+  std::vector<int> workspace = {};  ///< buffers whose contents mean nothing afterwards
 };
 
 /// The case in one pass on the reference, against the cpu backend in passes of these sizes.
 void expect_same_bits(const Case& test, const std::vector<std::int64_t>& passes);
 /// In one pass.
 void expect_same_bits(const Case& test);
+
+/// The backends that run the CUDA kernels here: "emulated", and "cuda" where there is a GPU.
+[[nodiscard]] std::vector<const Backend*> cuda_backends();
+/// The case in one pass on the reference, against those backends in passes of these sizes.
+void expect_same_bits_on_cuda(const Case& test, const std::vector<std::int64_t>& passes);
+/// In one pass.
+void expect_same_bits_on_cuda(const Case& test);
 
 /// Ways to split a batch: whole, in two unequal parts, in sevens and the rest.
 [[nodiscard]] std::vector<std::vector<std::int64_t>> splits(std::int64_t rows);
@@ -102,4 +116,4 @@ inline constexpr std::int64_t kBatches[] = {1,  2,  3,  5,   7,   8,   16,  17,
 inline constexpr std::int64_t kFeatures[] = {1,  2,   3,   10,  15,  16,  17,  31,
                                              64, 100, 128, 255, 256, 257, 300, 784};
 
-}  // namespace batchwise::cpu_testing
+}  // namespace batchwise::kernel_testing

@@ -1,4 +1,4 @@
-#include "tests/kernels/cpu_comparison.h"
+#include "tests/kernels/kernel_comparison.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 
+#include "engine/error.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/reference/kernels.h"
 
-namespace batchwise::cpu_testing {
+namespace batchwise::kernel_testing {
 namespace {
 
 [[nodiscard]] Kernel find(KernelTable table, std::string_view operation) {
@@ -20,7 +22,10 @@ namespace {
   throw std::logic_error("no kernel for " + std::string(operation));
 }
 
-[[nodiscard]] std::vector<TensorView> views(std::vector<Buffer>& buffers,
+/// Where a buffer's first element lies; null: in the buffer itself.
+using Places = std::vector<std::byte*>;
+
+[[nodiscard]] std::vector<TensorView> views(std::vector<Buffer>& buffers, const Places& places,
                                             const std::vector<int>& operands, const Case& test,
                                             std::int64_t first, std::int64_t count) {
   std::vector<TensorView> result;
@@ -31,7 +36,12 @@ namespace {
     }
     Buffer& buffer = buffers[static_cast<std::size_t>(operand)];
     const bool sliced = std::ranges::find(test.by_row, operand) != test.by_row.end();
-    result.push_back(sliced ? buffer.rows(first, count) : buffer.view());
+    TensorView view = sliced ? buffer.rows(first, count) : buffer.view();
+    if (!places.empty()) {
+      view.data = places[static_cast<std::size_t>(operand)] +
+                  (static_cast<std::byte*>(view.data) - buffer.data<std::byte>());
+    }
+    result.push_back(view);
   }
   return result;
 }
@@ -43,12 +53,77 @@ namespace {
   scalars.batch_samples = test.rows;
   scalars.first_sample = 0;
   for (const std::int64_t count : passes) {
-    const auto inputs = views(buffers, test.inputs, test, scalars.first_sample, count);
-    const auto outputs = views(buffers, test.outputs, test, scalars.first_sample, count);
+    const auto inputs = views(buffers, {}, test.inputs, test, scalars.first_sample, count);
+    const auto outputs = views(buffers, {}, test.outputs, test, scalars.first_sample, count);
     find(table, test.operation)({inputs, outputs, &test.attributes, &scalars});
     scalars.first_sample += count;
   }
   return buffers;
+}
+
+/// A copy of host memory on a device.
+class DeviceCopy {
+ public:
+  DeviceCopy(const Backend& backend, const void* host, std::size_t bytes)
+      : backend_(backend),
+        bytes_(static_cast<std::int64_t>(bytes)),
+        data_(backend.allocate(bytes_)) {
+    backend_.upload(data_, host, bytes_);
+  }
+  DeviceCopy(const DeviceCopy&) = delete;
+  DeviceCopy& operator=(const DeviceCopy&) = delete;
+  ~DeviceCopy() { backend_.free(data_, bytes_); }
+
+  [[nodiscard]] std::byte* data() const { return data_; }
+  void download(void* host) const { backend_.download(host, data_, bytes_); }
+
+ private:
+  const Backend& backend_;
+  std::int64_t bytes_;
+  std::byte* data_;
+};
+
+/// Every buffer in an allocation of its own: with its sentinels, but on the emulated device, which
+/// itself reports accesses beyond an allocation.
+[[nodiscard]] std::vector<Buffer> run(const Backend& backend, const Case& test,
+                                      const std::vector<std::int64_t>& passes) {
+  std::vector<Buffer> buffers = test.buffers;
+  const std::size_t sentinel = backend.name() == "emulated" ? 0 : Buffer::sentinel_bytes();
+  std::vector<std::unique_ptr<DeviceCopy>> copies;
+  Places places;
+  for (Buffer& buffer : buffers) {
+    const std::size_t bytes = sentinel == 0 ? buffer.bytes() : buffer.bytes_with_sentinels();
+    copies.push_back(
+        std::make_unique<DeviceCopy>(backend, buffer.data<std::byte>() - sentinel, bytes));
+    places.push_back(copies.back()->data() + sentinel);
+  }
+  UpdateScalars scalars = test.scalars;
+  scalars.batch_samples = test.rows;
+  scalars.first_sample = 0;
+  for (const std::int64_t count : passes) {
+    const DeviceCopy device_scalars(backend, &scalars, sizeof(scalars));
+    const auto inputs = views(buffers, places, test.inputs, test, scalars.first_sample, count);
+    const auto outputs = views(buffers, places, test.outputs, test, scalars.first_sample, count);
+    backend.kernel(test.operation)({inputs, outputs, &test.attributes,
+                                    reinterpret_cast<const UpdateScalars*>(device_scalars.data()),
+                                    backend.stream()});
+    scalars.first_sample += count;
+  }
+  for (std::size_t i = 0; i < buffers.size(); ++i) {
+    copies[i]->download(buffers[i].data<std::byte>() - sentinel);
+  }
+  return buffers;
+}
+
+void expect_same(const Case& test, const std::vector<Buffer>& expected,
+                 const std::vector<Buffer>& actual, const std::string& device,
+                 const std::vector<std::int64_t>& passes) {
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    if (std::ranges::count(test.workspace, static_cast<int>(i)) > 0) continue;
+    EXPECT_EQ(actual[i].difference(expected[i]), "")
+        << test.operation << ", buffer " << i << ", " << device << ", " << test.rows
+        << " rows in passes of " << fmt::format("{}", fmt::join(passes, ", "));
+  }
 }
 
 }  // namespace
@@ -57,8 +132,8 @@ Buffer::Buffer(ElementType type, Dimensions shape, Dimensions strides)
     : type_(type), shape_(shape), strides_(strides) {
   std::int64_t elements = 1;
   for (int axis = 0; axis < shape.rank(); ++axis) elements += (shape[axis] - 1) * strides[axis];
-  const std::size_t bytes = static_cast<std::size_t>(elements) * size_in_bytes(type);
-  lines_.resize((bytes + sizeof(Line) - 1) / sizeof(Line) + 2);
+  bytes_ = static_cast<std::size_t>(std::max<std::int64_t>(elements, 0)) * size_in_bytes(type);
+  lines_.resize((bytes_ + sizeof(Line) - 1) / sizeof(Line) + 2);
   std::memset(lines_.data(), 0xFF, lines_.size() * sizeof(Line));
 }
 
@@ -136,15 +211,34 @@ void expect_same_bits(const Case& test, const std::vector<std::int64_t>& passes)
   for (const int threads : {1, 2}) {
     cpu::set_threads(threads);
     const std::vector<Buffer> actual = run(cpu::kernels(), test, passes);
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      EXPECT_EQ(actual[i].difference(expected[i]), "")
-          << test.operation << ", buffer " << i << ", " << threads << " threads, " << test.rows
-          << " rows in passes of " << fmt::format("{}", fmt::join(passes, ", "));
-    }
+    expect_same(test, expected, actual, fmt::format("cpu with {} threads", threads), passes);
   }
 }
 
 void expect_same_bits(const Case& test) { expect_same_bits(test, {test.rows}); }
+
+std::vector<const Backend*> cuda_backends() {
+  static const std::vector<const Backend*> backends = [] {
+    std::vector<const Backend*> result{&find_backend("emulated")};
+    try {
+      result.push_back(&find_backend("cuda"));
+    } catch (const InputError&) {
+      // no GPU here
+    }
+    return result;
+  }();
+  return backends;
+}
+
+void expect_same_bits_on_cuda(const Case& test, const std::vector<std::int64_t>& passes) {
+  const std::vector<Buffer> expected = run(reference::kernels_f32(), test, {test.rows});
+  for (const Backend* backend : cuda_backends()) {
+    const std::vector<Buffer> actual = run(*backend, test, passes);
+    expect_same(test, expected, actual, std::string(backend->name()), passes);
+  }
+}
+
+void expect_same_bits_on_cuda(const Case& test) { expect_same_bits_on_cuda(test, {test.rows}); }
 
 std::vector<std::vector<std::int64_t>> splits(std::int64_t rows) {
   std::vector<std::vector<std::int64_t>> result{{rows}};
@@ -157,4 +251,4 @@ std::vector<std::vector<std::int64_t>> splits(std::int64_t rows) {
   return result;
 }
 
-}  // namespace batchwise::cpu_testing
+}  // namespace batchwise::kernel_testing

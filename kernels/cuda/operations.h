@@ -1,0 +1,35 @@
+// The launchers by operation, each defined in the .cu file named after its contract.
+#pragma once
+
+#include "kernels/cuda/platform.cuh"
+#include "kernels/ops/kernel.h"
+
+namespace batchwise::BATCHWISE_CUDA {
+
+void activation_backward(const KernelArguments& arguments);
+void activation_forward(const KernelArguments& arguments);
+void batchnorm_backward_input(const KernelArguments& arguments);
+void batchnorm_backward_parameters(const KernelArguments& arguments);
+void batchnorm_backward_sums(const KernelArguments& arguments);
+void batchnorm_evaluate(const KernelArguments& arguments);
+void batchnorm_evaluate_backward(const KernelArguments& arguments);
+void batchnorm_normalize(const KernelArguments& arguments);
+void batchnorm_running_update(const KernelArguments& arguments);
+void batchnorm_statistics(const KernelArguments& arguments);
+void dense_activation_forward(const KernelArguments& arguments);
+void dense_backward_bias(const KernelArguments& arguments);
+void dense_backward_input(const KernelArguments& arguments);
+void dense_backward_weight(const KernelArguments& arguments);
+void dense_backward_weight_bias(const KernelArguments& arguments);
+void dense_forward(const KernelArguments& arguments);
+void dropout(const KernelArguments& arguments);
+void gather(const KernelArguments& arguments);
+void gradient_norm(const KernelArguments& arguments);
+void optimizer_adam(const KernelArguments& arguments);
+void optimizer_rmsprop(const KernelArguments& arguments);
+void optimizer_sgd(const KernelArguments& arguments);
+void softmax(const KernelArguments& arguments);
+void softmax_cross_entropy(const KernelArguments& arguments);
+void update_results(const KernelArguments& arguments);
+
+}  // namespace batchwise::BATCHWISE_CUDA
