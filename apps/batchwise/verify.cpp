@@ -288,7 +288,7 @@ Command add_verify(CLI::App& program) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->option_text("NAME");
-  add_number(command, "--shapes", verify.options.random_shapes, "OPTIONS",
+  add_number(command, "--shapes", verify.options.random_shapes, "Options",
              "random shapes an operation, beside the fixed ones (default 20)");
   command
       .add_option("--device", verify.device,

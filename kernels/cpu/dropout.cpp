@@ -49,7 +49,8 @@ void random_words(const Arguments& a, std::uint32_t sample, std::int64_t first_b
     word[2][v] = WideVector{} + a.step();
     word[3][v] = WideVector{} + a.stream;
   });
-  auto key0 = static_cast<std::uint32_t>(a.seed()), key1 = static_cast<std::uint32_t>(a.seed() >> 32);
+  auto key0 = static_cast<std::uint32_t>(a.seed()),
+       key1 = static_cast<std::uint32_t>(a.seed() >> 32);
   for (int round = 0; round < kRounds; ++round) {
     unrolled<kVectors>([&](auto v) __attribute__((always_inline)) {
       const WideVector product0 = multiply_lower_halves(word[0][v], WideVector{} + kMultiplier0);

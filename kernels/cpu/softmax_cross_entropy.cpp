@@ -178,7 +178,8 @@ void softmax_cross_entropy(const KernelArguments& arguments) {
       const float* logits = a.logits.row(row);
       a.loss[a.range.first() + row] =
           portable::log(block.sum[r]) - (logits[a.label(row)] - block.maximum[r]);
-      a.predicted[a.range.first() + row] = first_largest(logits, a.logits.columns, block.maximum[r]);
+      a.predicted[a.range.first() + row] =
+          first_largest(logits, a.logits.columns, block.maximum[r]);
     }
     if (a.gradient.data == nullptr) return;
     divide_rows(block, terms, a.gradient);

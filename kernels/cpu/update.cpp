@@ -10,7 +10,7 @@ namespace batchwise::cpu {
 namespace {
 
 constexpr std::int64_t kColumns = kNormColumns;  ///< of the arena as a matrix
-constexpr std::int64_t kPanel = 512;     ///< columns that a thread sums at a time
+constexpr std::int64_t kPanel = 512;             ///< columns that a thread sums at a time
 
 /// Adds the squares of `count` elements of each of kRows rows, one row after the other. A product
 /// of two floats is exact in double, so that an addition rounds as the fused form would.

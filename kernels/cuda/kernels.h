@@ -9,7 +9,7 @@ namespace batchwise::cuda {
 /// loaded for the current device. Throws MissingLibrary (cublas_lt.h) where it is not there. Not
 /// while a graph is captured.
 [[nodiscard]] KernelTable fast_kernels();
-}
+}  // namespace batchwise::cuda
 namespace batchwise::emulated {
 [[nodiscard]] KernelTable kernels();
 }

@@ -73,6 +73,13 @@ void main_of_fiber() {
   thread.state = State::exited;
 }
 
+void report_stack_overflow() {
+  report({FaultKind::stack_overflow,
+          "stack overflow: a thread's local variables take more than " +
+              std::to_string(stack_bytes()) + " bytes",
+          {{"by " + running_thread()}}});
+}
+
 /// Runs a thread until it waits or exits.
 void run_thread(Thread& thread) {
   if (thread.fiber == nullptr) thread.fiber = &take_fiber(main_of_fiber);
@@ -85,6 +92,7 @@ void run_thread(Thread& thread) {
   }
   resume(*thread.fiber);
   if constexpr (kSeesAccesses) own_stack = {};
+  if (std::exchange(machine.stack_is_full, false)) report_stack_overflow();
   if (thread.state != State::exited) return;
   --machine.running;
   thread.block->exited[thread.warp()] |= 1u << thread.lane();
@@ -243,12 +251,8 @@ Index thread_index(unsigned linear) { return index_of(linear, machine.launch->th
 
 bool kernel_is_running() { return machine.launch != nullptr; }
 
-void raise_stack_overflow() {
-  const Unjudged unjudged;
-  report({FaultKind::stack_overflow,
-          "stack overflow: a thread's local variables take more than " +
-              std::to_string(stack_bytes()) + " bytes",
-          {{"by " + running_thread()}}});
+void leave_full_stack() {
+  machine.stack_is_full = true;
   end_launch();
 }
 

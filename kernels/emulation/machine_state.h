@@ -86,6 +86,7 @@ struct Machine {
   const Thread* first_arrival = nullptr;  ///< at the grid's barrier
   unsigned at_grid_barrier = 0;
   std::optional<Fault> fault;
+  bool stack_is_full = false;    ///< of the thread that ran last, which has left for good
   std::exception_ptr exception;  ///< that the kernel threw
   Random random{0};
 };

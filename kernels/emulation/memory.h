@@ -1,5 +1,6 @@
 // The emulated GPU's memory. The host cannot reach it: an access through one of these addresses
-// outside a kernel or a transfer ends the process with a message that says so.
+// outside a kernel or a transfer ends the process with a message that says so. For one host thread
+// at a time, and not while a kernel runs.
 #pragma once
 
 #include <cstddef>

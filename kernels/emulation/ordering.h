@@ -77,7 +77,7 @@ class Ordering {
   /// The index of a block by Place::block.
   [[nodiscard]] const Index& block_index(std::uint32_t block) const { return begun_[block].index; }
   /// True once numbers run out: whoever remembers segments forgets them before the next launch.
-  [[nodiscard]] bool exhausted() const { return next_ > 0xC0000000u; }
+  [[nodiscard]] bool exhausted() const { return next_ > 0x80000000u; }
   void restart() { next_ = 1; }
 
  private:

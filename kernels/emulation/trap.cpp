@@ -36,7 +36,7 @@ void pass_on(int signal, siginfo_t* information, void* context) {
 // access that brought it here is in nobody's allocator.
 void on_fault(int signal, siginfo_t* information, void* context) {
   const auto address = reinterpret_cast<std::uintptr_t>(information->si_addr);
-  if (is_stack_guard(address) && kernel_is_running()) raise_stack_overflow();
+  if (is_stack_guard(address) && kernel_is_running()) leave_full_stack();
   if (in_space(address) && !in_shared_space(address)) {
     const char* who = kernel_is_running() ? "a kernel reached beyond device memory"
                                           : "the host followed an address of device memory";

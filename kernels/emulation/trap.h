@@ -13,6 +13,7 @@ void prepare_thread_for_trap();
 // Of the machine:
 
 [[nodiscard]] bool kernel_is_running();
-[[noreturn]] void raise_stack_overflow();
+/// Ends the launch. Called in the handler of a signal: nothing is allocated.
+[[noreturn]] void leave_full_stack();
 
 }  // namespace batchwise::emulation

@@ -85,9 +85,9 @@ struct KernelArguments {
   [[nodiscard]] PassRange range(std::int64_t rows) const { return {scalars, rows}; }
 };
 
-/// Runs one operation, or queues it. Arrays and scalars are in the device's memory: only its kernels
-/// follow their addresses. Never allocates device memory, never waits for the device, never throws
-/// for well-formed arguments unless the device fails.
+/// Runs one operation, or queues it. Arrays and scalars are in the device's memory: only its
+/// kernels follow their addresses. Never allocates device memory, never waits for the device, never
+/// throws for well-formed arguments unless the device fails.
 using Kernel = void (*)(const KernelArguments&);
 
 /// The kernels of one backend by operation name.

@@ -115,8 +115,13 @@ TEST(CpuUpdate, GradientNormHasTheReferencesBits) {
 TEST(CpuUpdate, GradientNormSeesWhatIsNotFinite) {
   for (const std::int64_t place : {0, 1023, 1024, 1999}) {
     RandomBuffers random(4);
-    Case test{
-        "gradient_norm", {random.vector(2000), status(9.0, 1.0), chunk_sums(2000)}, {0}, {1, 2}, {{"clip", 1.0}}, {}, 1};
+    Case test{"gradient_norm",
+              {random.vector(2000), status(9.0, 1.0), chunk_sums(2000)},
+              {0},
+              {1, 2},
+              {{"clip", 1.0}},
+              {},
+              1};
     test.buffers[0].data<float>()[place] = __builtin_inff();
     expect_same_bits(test);
   }

@@ -1,4 +1,5 @@
-// The CUDA activations, bit for bit against the reference, emulated and on a GPU where there is one.
+// The CUDA activations, bit for bit against the reference, emulated and on a GPU where there is
+// one.
 #include <gtest/gtest.h>
 
 #include "kernels/ops/activation.h"
@@ -16,13 +17,14 @@ TEST_P(CudaActivation, ForwardHasTheReferencesBits) {
   for (const std::int64_t rows : {1, 3, 33}) {
     for (const std::int64_t features : {1, 2, 4, 10, 64, 257}) {
       RandomBuffers random(1);
-      expect_same_bits_on_cuda({"activation_forward",
-                                {random.matrix(rows, features, 3.0f), random.matrix(rows, features)},
-                                {0},
-                                {1},
-                                attributes,
-                                {},
-                                rows});
+      expect_same_bits_on_cuda(
+          {"activation_forward",
+           {random.matrix(rows, features, 3.0f), random.matrix(rows, features)},
+           {0},
+           {1},
+           attributes,
+           {},
+           rows});
     }
   }
 }

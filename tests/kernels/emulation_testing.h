@@ -78,7 +78,7 @@ std::string fault_of(FaultKind kind, Launch launch) {
   return {};
 }
 
-/// Under AddressSanitizer that one watches over memory, and ends the process.
+/// With a sanitizer configured, that one sees accesses, and ends the process.
 #define BATCHWISE_NEEDS_CHECKS()                 \
   if (!batchwise::emulation::sees_accesses())    \
   GTEST_SKIP() << "the sanitizer sees accesses " \

@@ -1,6 +1,6 @@
-// Runs an operation on a backend and on the reference in float and expects the same bits: in one pass
-// and in micro-batches, with NaN in all padding and sentinels around every array; the cpu backend
-// with one thread and with two.
+// Runs an operation on a backend and on the reference in float and expects the same bits: in one
+// pass and in micro-batches, with NaN in all padding and sentinels around every array; the cpu
+// backend with one thread and with two.
 #pragma once
 
 #include <cstddef>
@@ -91,7 +91,7 @@ struct Case {
   std::vector<int> outputs;
   Attributes attributes;
   UpdateScalars scalars;
-  std::int64_t rows = 0;         ///< of the update's batch
+  std::int64_t rows = 0;            ///< of the update's batch
   std::vector<int> by_row = {};     ///< buffers of which a pass sees its rows alone
   std::vector<int> workspace = {};  ///< buffers whose contents mean nothing afterwards
 };

@@ -57,8 +57,8 @@ TEST(UpdateResults, NoticesALossThatIsNotFinite) {
 UpdateStatus norm_of(const Floats& values, double clip) {
   Buffer<float> gradient(values);
   UpdateStatus status;
-  run_kernel(kKernels, "gradient_norm", {gradient.tensor()}, {bytes_of(status), {}}, {{"clip", clip}},
-             {.gradient_scale = 0.25});
+  run_kernel(kKernels, "gradient_norm", {gradient.tensor()}, {bytes_of(status), {}},
+             {{"clip", clip}}, {.gradient_scale = 0.25});
   return status;
 }
 

@@ -3,7 +3,7 @@
 or which line of `batchwise verify` notices each. Works on a copy of the sources with a build of its
 own; exit status 1 if a fault goes unnoticed, does not apply or does not compile.
 
-    tests/mutation/run.py [--build FOLDER] [--only TEXT] [--markdown FILE]
+    tests/mutation/run.py [--build FOLDER] [--only TEXT] [--part 1/2] [--markdown FILE]
 """
 import argparse
 import dataclasses
@@ -134,11 +134,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=SOURCE / "build" / "mutation")
     parser.add_argument("--only", default="", help="faults whose file or description holds this text")
+    parser.add_argument("--part", default="1/1", help="2/3: the second of three, to share the work")
     parser.add_argument("--markdown", type=pathlib.Path, help="writes the table there")
     options = parser.parse_args()
     chosen = [m for m in MUTATIONS if options.only in m.file or options.only in m.what]
     if not chosen:
         sys.exit(f"no fault holds the text {options.only!r}")
+    part, parts = (int(number) for number in options.part.split("/"))
+    chosen = chosen[part - 1::parts]
 
     folder = options.build.resolve()
     prepare(folder)
