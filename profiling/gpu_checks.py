@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-GPU_TESTS = ("test_cuda", "test_execute")  # take turns on the GPU
+GPU_TESTS = ("test_cuda", "test_devices")  # take turns on the GPU
 LONG_TESTS = ("test_kill",)  # minutes, and nothing of a GPU in them: ./dev test --long
 SANITIZER_TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
 

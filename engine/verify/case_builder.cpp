@@ -54,8 +54,8 @@ std::string_view name_of(Layout layout) {
   return "?";
 }
 
-CaseBuilder::CaseBuilder(std::string operation, Layout layout, Draw& draw)
-    : layout_(layout), draw_(draw) {
+CaseBuilder::CaseBuilder(std::string operation, Layout layout, bool splits, Draw& draw)
+    : layout_(layout), splits_(splits), draw_(draw) {
   case_.operation = std::move(operation);
 }
 
@@ -200,13 +200,13 @@ void CaseBuilder::whole_batch(std::int64_t rows) {
 
 void CaseBuilder::any_split(std::int64_t rows, std::int64_t unit) {
   whole_batch(rows);
+  if (!splits_ || draw_.chance(0.4)) return;
   const std::int64_t units = (rows + unit - 1) / unit;
-  std::int64_t each = rows;
-  switch (draw_.integer(0, 3)) {
-    case 0: return;
-    case 1: each = (units / 3 + 1) * unit; break;
-    case 2: each = (units <= 40 ? 1 : 7) * unit; break;
-    default: each = 7 * unit; break;
+  std::int64_t each = 7 * unit;
+  switch (draw_.integer(0, 2)) {
+    case 0: each = (units / 3 + 1) * unit; break;
+    case 1: each = (units <= 40 ? 1 : 7) * unit; break;
+    default: break;
   }
   if (each >= rows) return;
   case_.passes.clear();

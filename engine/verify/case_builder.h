@@ -25,7 +25,8 @@ using Fill = std::function<double()>;
 
 class CaseBuilder {
  public:
-  CaseBuilder(std::string operation, Layout layout, Draw& draw);
+  /// splits: whether any_split() may split the batch.
+  CaseBuilder(std::string operation, Layout layout, bool splits, Draw& draw);
 
   [[nodiscard]] Draw& draw() { return draw_; }
 
@@ -70,7 +71,7 @@ class CaseBuilder {
   [[nodiscard]] UpdateScalars& scalars() { return case_.scalars; }
   /// The batch in one pass.
   void whole_batch(std::int64_t rows);
-  /// The batch in one pass, in two, in passes of seven units, or one by one where that is few;
+  /// The batch in one pass, in three, in passes of seven units, or one by one where that is few;
   /// every pass but the last holds a multiple of `unit` rows.
   void any_split(std::int64_t rows, std::int64_t unit = 1);
   /// Rows of a BatchNorm group; 0: all.
@@ -85,6 +86,7 @@ class CaseBuilder {
   [[nodiscard]] std::int64_t pitch(std::int64_t elements);
 
   Layout layout_;
+  bool splits_;
   Draw& draw_;
   Case case_;
 };

@@ -62,17 +62,21 @@ Case CaseList::build(std::int64_t index) const {
   const auto shapes = static_cast<std::int64_t>(cases_.shapes.size());
   std::int64_t layout = draw.integer(0, kLayouts - 1);
   std::int64_t variant = draw.integer(0, variants - 1);
+  bool splits = true;
   Sizes sizes;
   if (index < fixed()) {
     // The layout changes from shape to shape, so that a part of the list meets them all.
     const std::int64_t shape = index / variants % shapes;
     variant = index % variants;
-    layout = (index / variants / shapes + shape) % kLayouts;
+    const std::int64_t round = index / variants / shapes;
+    layout = (round + shape) % kLayouts;
+    // Each shape as it is at least once.
+    splits = round > 0;
     sizes = cases_.shapes[static_cast<std::size_t>(shape)];
   } else {
     sizes = random_sizes(draw);
   }
-  CaseBuilder builder(std::string(cases_.operation), static_cast<Layout>(layout), draw);
+  CaseBuilder builder(std::string(cases_.operation), static_cast<Layout>(layout), splits, draw);
   cases_.build(builder, sizes, static_cast<std::size_t>(variant));
 
   std::vector<std::string> parts;

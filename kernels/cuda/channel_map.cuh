@@ -45,7 +45,7 @@ __device__ __forceinline__ ChannelQuad quad_of_column(std::int64_t column, std::
 __device__ __forceinline__ float4 load_channels(const float* constants, const ChannelQuad& quad,
                                                 bool wide) {
   if (wide && quad.count == 4) {
-    return *reinterpret_cast<const float4*>(constants + quad.column);
+    return as_vector<const float4>(constants + quad.column);
   }
   return make_float4(constants[quad.channels[0]], constants[quad.channels[1]],
                      constants[quad.channels[2]], constants[quad.channels[3]]);

@@ -23,6 +23,11 @@ void find_symbol(void* library, const char* name, Function& function, const std:
   return 1u << std::min(kMost, std::countr_zero(reinterpret_cast<std::uintptr_t>(data)));
 }
 
+/// What an epilogue reads or writes besides D; null where there is none.
+[[nodiscard]] const void* bias_of(const MatrixProduct& product) {
+  return product.bias_gradient != nullptr ? product.bias_gradient : product.bias;
+}
+
 [[nodiscard]] cublasLtEpilogue_t epilogue_of(Epilogue epilogue) {
   switch (epilogue) {
     case Epilogue::none: return CUBLASLT_EPILOGUE_DEFAULT;
@@ -39,7 +44,7 @@ struct Key {
   int device = 0;
   ProductShape shape;
   bool device_factors = false;
-  std::uint32_t alignment_a = 0, alignment_b = 0, alignment_d = 0;
+  std::uint32_t alignment_a = 0, alignment_b = 0, alignment_d = 0, alignment_bias = 0;
   std::int64_t workspace_bytes = 0;
 
   auto operator<=>(const Key&) const = default;
@@ -73,6 +78,7 @@ class Library {
             .alignment_a = alignment_of(product.a),
             .alignment_b = alignment_of(product.b),
             .alignment_d = alignment_of(product.d),
+            .alignment_bias = alignment_of(bias_of(product)),
             .workspace_bytes = workspace.bytes};
     cuda::check(cudaGetDevice(&key.device), "cudaGetDevice");
     const Prepared& prepared = find_or_prepare(key, product);
@@ -119,9 +125,9 @@ class Library {
           "cublasLtMatmulPreferenceSetAttribute");
   }
 
-  /// Descriptors hold the bias's address: that of the call.
+  /// Descriptors hold the bias's address: that of the call. The heuristic takes its alignment.
   void set_bias(const Prepared& prepared, const MatrixProduct& product) const {
-    const void* bias = product.bias_gradient != nullptr ? product.bias_gradient : product.bias;
+    const void* bias = bias_of(product);
     if (bias != nullptr) set(prepared.operation.get(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   }
 

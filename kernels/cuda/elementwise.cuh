@@ -38,7 +38,7 @@ __device__ __forceinline__ Quad quad_of_thread(std::int64_t rows, std::int64_t c
 __device__ __forceinline__ float4 load(const MatrixView<const float>& view, const Quad& quad,
                                        bool wide) {
   const float* first = view.row(quad.row) + quad.column;
-  if (wide && quad.count == 4) return *reinterpret_cast<const float4*>(first);
+  if (wide && quad.count == 4) return as_vector<const float4>(first);
   float4 values = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   values.x = first[0];
   if (quad.count > 1) values.y = first[1];
@@ -53,7 +53,7 @@ __device__ __forceinline__ float4 load(const MatrixView<const std::uint8_t>& vie
   const std::uint8_t* first = view.row(quad.row) + quad.column;
   uchar4 bytes{};
   if (wide && quad.count == 4) {
-    bytes = *reinterpret_cast<const uchar4*>(first);
+    bytes = as_vector<const uchar4>(first);
   } else {
     bytes.x = first[0];
     if (quad.count > 1) bytes.y = first[1];
@@ -68,7 +68,7 @@ __device__ __forceinline__ void store(const MatrixView<float>& view, const Quad&
   float* first = view.row(quad.row) + quad.column;
   if (wide && quad.count == 4) {
     // Not an assignment: nvcc takes some of those apart into four stores.
-    __stwb(reinterpret_cast<float4*>(first), values);
+    __stwb(&as_vector<float4>(first), values);
     return;
   }
   first[0] = values.x;

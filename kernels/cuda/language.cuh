@@ -51,6 +51,13 @@ template <auto kernel>
   return static_cast<unsigned>(multiprocessors() * each);
 }
 
+/// Neighbouring elements as one vector, to be read or written in one access: the address must be a
+/// multiple of its size.
+template <class Vector, class T>
+[[nodiscard]] __device__ __forceinline__ Vector& as_vector(T* first) {
+  return *reinterpret_cast<Vector*>(first);
+}
+
 /// The block's one object of type T in shared memory, not initialised. At most 48 KiB a kernel.
 template <class T>
 __device__ __forceinline__ T& shared_memory() {

@@ -85,7 +85,7 @@ class StagedSlice {
     if (operand.wide && valid >= 4) {
 #pragma unroll
       for (int i = 0; i < kShare; ++i, source += step) {
-        if (i * kRowStep < rows_left) quads_[i] = *reinterpret_cast<const float4*>(source);
+        if (i * kRowStep < rows_left) quads_[i] = as_vector<const float4>(source);
       }
     } else {
 #pragma unroll
@@ -110,7 +110,7 @@ class StagedSlice {
         slice.line(column + 2)[row] = quads_[i].z;
         slice.line(column + 3)[row] = quads_[i].w;
       } else {
-        *reinterpret_cast<float4*>(slice.line(row) + column) = quads_[i];
+        as_vector<float4>(slice.line(row) + column) = quads_[i];
       }
     }
   }
@@ -207,13 +207,13 @@ template <int extent, int count>
 __device__ __forceinline__ void load_fragment(const float* line, int place,
                                               float (&fragment)[count]) {
   if constexpr (count == 2) {
-    const float2 pair = *reinterpret_cast<const float2*>(line + place * 2);
+    const float2 pair = as_vector<const float2>(line + place * 2);
     fragment[0] = pair.x;
     fragment[1] = pair.y;
   } else {
 #pragma unroll
     for (int i = 0; i < count; i += 4) {
-      const float4 four = *reinterpret_cast<const float4*>(line + place * 4 + i * (extent / count));
+      const float4 four = as_vector<const float4>(line + place * 4 + i * (extent / count));
       fragment[i] = four.x;
       fragment[i + 1] = four.y;
       fragment[i + 2] = four.z;

@@ -132,9 +132,8 @@ __device__ __forceinline__ void read_panel(const MatrixView<const float>& arena,
 #pragma unroll
   for (int i = 0; i < kQuads; ++i) {
     const std::int64_t index = first + i * kRowsAtOnce * kNormColumns;
-    quads[i] = wide && index + 4 <= arena.columns
-                   ? *reinterpret_cast<const float4*>(arena.data + index)
-                   : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    quads[i] = wide && index + 4 <= arena.columns ? as_vector<const float4>(arena.data + index)
+                                                  : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   }
 #pragma unroll
   for (int i = 0; i < kQuads; ++i) {  // rare

@@ -266,6 +266,14 @@ template <auto kernel>
   return 8;
 }
 
+/// Neighbouring elements as one vector, to be read or written in one access: the address must be a
+/// multiple of its size.
+template <class Vector, class T>
+[[nodiscard]] inline Vector& as_vector(T* first) {
+  emulation::vector_access(first, sizeof(Vector));
+  return *reinterpret_cast<Vector*>(first);
+}
+
 /// The block's one object of type T in shared memory, not initialised. At most 48 KiB a kernel.
 template <class T>
 [[nodiscard]] T& shared_memory() {

@@ -93,6 +93,9 @@ std::uint64_t warp_exchange(const Exchange& exchange, const Where& where);
 
 /// Before an atomic operation. The line is the caller's.
 [[gnu::noinline]] void atomic_access(const void* address, std::size_t bytes);
+/// Before an access of a whole vector, which compilers may split: reports an address that is not a
+/// multiple of its size. The line is the caller's.
+[[gnu::noinline]] void vector_access(const void* address, std::size_t bytes);
 [[nodiscard]] void* block_shared(const void* kind, std::size_t bytes, std::size_t alignment);
 [[nodiscard]] void* block_dynamic_shared();
 

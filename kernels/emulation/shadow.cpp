@@ -319,6 +319,14 @@ void raise_misaligned(std::uintptr_t address, std::size_t bytes, Kind kind, std:
   raise_access(FaultKind::misaligned, "misaligned access", address, bytes, kind, code);
 }
 
+void vector_access(const void* pointer, std::size_t bytes) {
+  if constexpr (!kSeesAccesses) return;
+  const auto address = reinterpret_cast<std::uintptr_t>(pointer);
+  if (address % bytes == 0) return;
+  raise_misaligned(address, bytes, kRead,
+                   reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)));
+}
+
 void atomic_access(const void* pointer, std::size_t bytes) {
   if constexpr (!kSeesAccesses) return;
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);

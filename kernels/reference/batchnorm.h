@@ -68,16 +68,17 @@ template <class S>
               (delta * delta) * (S(static_cast<double>(merged_values)) * share)};
 }
 
-/// Each group's mean and inverse deviation; pool(channel, merged values, moments, values) takes its
-/// moments in the order of the groups.
-template <class T, class S, class Pool>
-void group_statistics(const BatchNormStatisticsArguments<T, S>& a, Pool pool) {
+/// Each group's mean and inverse deviation, from moments_of(a, group, channel); pool(channel,
+/// merged values, moments, values) takes its moments in the order of the groups.
+template <class T, class S, class MomentsOf, class Pool>
+void group_statistics(const BatchNormStatisticsArguments<T, S>& a, MomentsOf moments_of,
+                      Pool pool) {
   const std::int64_t pixels = a.x.columns / a.mean.columns;
   for (std::int64_t group = 0; group < a.groups.count(); ++group) {
     const std::int64_t values = (a.groups.end(group) - a.groups.begin(group)) * pixels;
     const std::int64_t merged_values = (a.range.first() + a.groups.begin(group)) * pixels;
     for (std::int64_t channel = 0; channel < a.mean.columns; ++channel) {
-      const Moments<S> moments = group_moments(a, group, channel);
+      const Moments<S> moments = moments_of(a, group, channel);
       const S variance = moments.squares / S(static_cast<double>(values));
       a.mean(group, channel) = moments.mean;
       a.inverse_deviation(group, channel) = S(1.0) / sqrt(variance + S(a.epsilon));
@@ -88,14 +89,16 @@ void group_statistics(const BatchNormStatisticsArguments<T, S>& a, Pool pool) {
 
 template <class T, class S>
 void batchnorm_statistics(const BatchNormStatisticsArguments<T, S>& a) {
-  group_statistics(a, [&](std::int64_t channel, std::int64_t merged_values,
-                          const Moments<S>& moments, std::int64_t values) {
-    const Moments<double> pooled = merge<double>(
-        {a.pooled(0, channel), a.pooled(1, channel)}, merged_values,
-        {static_cast<double>(moments.mean), static_cast<double>(moments.squares)}, values);
-    a.pooled(0, channel) = pooled.mean;
-    a.pooled(1, channel) = pooled.squares;
-  });
+  group_statistics(a, group_moments<T, S>,
+                   [&](std::int64_t channel, std::int64_t merged_values, const Moments<S>& moments,
+                       std::int64_t values) {
+                     const Moments<double> pooled = merge<double>(
+                         {a.pooled(0, channel), a.pooled(1, channel)}, merged_values,
+                         {static_cast<double>(moments.mean), static_cast<double>(moments.squares)},
+                         values);
+                     a.pooled(0, channel) = pooled.mean;
+                     a.pooled(1, channel) = pooled.squares;
+                   });
 }
 
 /// xhat of one element: its deviation from its group's mean in the group's deviations. The

@@ -41,6 +41,10 @@ __global__ void read_wide_kernel(const double* from, double* to) {
   *to = *from;  // read eight
 }
 
+__global__ void read_vector_kernel(const float* from, float* to) {
+  *to = as_vector<const float4>(from).y;  // read vector
+}
+
 __device__ __forceinline__ float inlined_load(const float* from) {
   return from[0];  // inlined load
 }
@@ -225,6 +229,17 @@ TEST(EmulationMemory, AMisalignedReadIsReported) {
                          launch<read_wide_kernel>({1, 1}, nullptr, wide, to.data());
                        }),
               AllOf(HasSubstr("byte 4 of"), HasSubstr(here("read eight"))));
+}
+
+TEST(EmulationMemory, AMisalignedVectorIsReported) {
+  BATCHWISE_NEEDS_CHECKS();
+  const DeviceArray<float> array(8, 0.0f), to(1);
+  launch<read_vector_kernel>({1, 1}, nullptr, array.data() + 4, to.data());
+  EXPECT_THAT(fault_of(FaultKind::misaligned,
+                       [&] {
+                         launch<read_vector_kernel>({1, 1}, nullptr, array.data() + 2, to.data());
+                       }),
+              AllOf(HasSubstr("byte 8 of"), HasSubstr(here("read vector"))));
 }
 
 TEST(EmulationMemory, FreedMemoryIsReported) {

@@ -35,7 +35,7 @@ MUTATIONS = [
     *group("kernels/cuda/elementwise.cuh", ["activation_forward", "dropout", "gather"],
            "*Activation*:*Dropout*:*Gather*",
            ("off by one in a row's tail", "return {row, column, left < 4 ? static_cast<int>(left) : 4};",
-            "return {row, column, left < 5 ? static_cast<int>(left) : 4};"),
+            "return {row, column, left < 3 ? static_cast<int>(left) : 4};"),
            ("a guard off by one behind the last row", "if (row >= rows) return {0, 0, 0};",
             "if (row > rows) return {0, 0, 0};"),
            ("wide accesses whatever the row stride", "(4 * sizeof(T)) == 0 &&\n         view.row_stride % 4 == 0;",

@@ -7,6 +7,8 @@ own; exit status 1 if a fault goes unnoticed, does not apply or does not compile
 """
 import argparse
 import dataclasses
+import filecmp
+import os
 import pathlib
 import re
 import shutil
@@ -42,13 +44,19 @@ def run(command, **options):
         return 124, "the time limit ran out"
 
 
+def copy_if_changed(source, target):
+    """With a new time of change, so that what was built from a fault is built again."""
+    if not os.path.exists(target) or not filecmp.cmp(source, target, shallow=False):
+        shutil.copy(source, target)
+
+
 def copy_sources(folder):
     for name in COPIED:
         source, target = SOURCE / name, folder / name
         if source.is_dir():
-            shutil.copytree(source, target, dirs_exist_ok=True)
-        elif source.exists():
-            shutil.copy2(source, target)
+            shutil.copytree(source, target, dirs_exist_ok=True, copy_function=copy_if_changed)
+        else:
+            copy_if_changed(source, target)
 
 
 def build(folder):

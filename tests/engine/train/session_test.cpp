@@ -187,8 +187,8 @@ TEST(Session, RefusesALastBatchThatBatchNormCannotNormalise) {
 
 TEST(Session, DevicesThatAreNotThereAreRefused) {
   Experiment experiment = small_experiment();
-  experiment.device = "cuda";
-  EXPECT_THAT(refusal(experiment, data_of(experiment)), HasSubstr("cuda"));
+  experiment.device = "cuda:999";
+  EXPECT_THAT(refusal(experiment, data_of(experiment)), HasSubstr("cuda:999"));
 }
 
 TEST(Session, AnUpdateReportsTheLossBeforeIt) {

@@ -54,7 +54,7 @@ class JudgedProduct : public testing::Test {
  protected:
   JudgedProduct() {
     Draw draw(0, "judge", 0);
-    CaseBuilder c("dense_forward", Layout::padded, draw);
+    CaseBuilder c("dense_forward", Layout::padded, false, draw);
     c.input(by_rows(c.matrix("x", 4, 3, c.normal())));
     c.input(c.weight("weight", 5, 3, c.normal()));
     c.input(c.vector("bias", 5, c.normal()));
