@@ -253,7 +253,8 @@ def run_sanitizer(binaries, expected_tests, environment):
 
     def run(tool):
         return run_step(tool, [program, "--tool", tool, "--error-exitcode", "9", binaries / "test_cuda"],
-                        judge_sanitizer(expected_tests), SANITIZER_SECONDS, environment)
+                        judge_sanitizer(expected_tests), SANITIZER_SECONDS,
+                        dict(environment, BATCHWISE_TEST_GPU_ALONE="1"))
 
     with concurrent.futures.ThreadPoolExecutor(len(SANITIZER_TOOLS)) as pool:
         return list(pool.map(run, SANITIZER_TOOLS))

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -219,6 +220,9 @@ void expect_same_bits(const Case& test) { expect_same_bits(test, {test.rows}); }
 
 std::vector<const Backend*> cuda_backends() {
   static const std::vector<const Backend*> backends = [] {
+    if (std::getenv("BATCHWISE_TEST_GPU_ALONE") != nullptr) {
+      return std::vector<const Backend*>{&find_backend("cuda")};
+    }
     std::vector<const Backend*> result{&find_backend("emulated")};
     try {
       result.push_back(&find_backend("cuda"));

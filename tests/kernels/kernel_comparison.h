@@ -101,7 +101,9 @@ void expect_same_bits(const Case& test, const std::vector<std::int64_t>& passes)
 /// In one pass.
 void expect_same_bits(const Case& test);
 
-/// The backends that run the CUDA kernels here: "emulated", and "cuda" where there is a GPU.
+/// The backends that run the CUDA kernels here: "emulated", and "cuda" where there is a GPU. With
+/// the environment variable BATCHWISE_TEST_GPU_ALONE "cuda" alone, which must be there: for the
+/// tools that watch a GPU.
 [[nodiscard]] std::vector<const Backend*> cuda_backends();
 /// The case in one pass on the reference, against those backends in passes of these sizes.
 void expect_same_bits_on_cuda(const Case& test, const std::vector<std::int64_t>& passes);
