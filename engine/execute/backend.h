@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/plan/target.h"
 #include "kernels/ops/kernel.h"
 
 namespace batchwise {
@@ -30,6 +31,10 @@ class Backend {
   [[nodiscard]] virtual std::string_view name() const = 0;
   /// The maker's name of the device ("NVIDIA H200"); empty where it is the host itself.
   [[nodiscard]] virtual std::string_view hardware() const { return {}; }
+  /// What plans for it are made for.
+  [[nodiscard]] virtual DeviceKind device_kind() const { return DeviceKind::host; }
+  /// Whether it plays a GPU on the CPU: slowly, and itself reporting accesses beyond an allocation.
+  [[nodiscard]] virtual bool emulates() const { return false; }
   /// The type real numbers have on it: f32, or f64 for the reference.
   [[nodiscard]] virtual ElementType real() const = 0;
   /// Throws std::logic_error when the backend has no kernel for the operation.

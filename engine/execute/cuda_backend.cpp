@@ -67,6 +67,7 @@ class CudaBackend final : public Backend {
 
   [[nodiscard]] std::string_view name() const override { return name_; }
   [[nodiscard]] std::string_view hardware() const override { return device_.name; }
+  [[nodiscard]] DeviceKind device_kind() const override { return DeviceKind::cuda; }
   [[nodiscard]] ElementType real() const override { return ElementType::f32; }
   [[nodiscard]] Kernel kernel(std::string_view operation) const override {
     return kernels_.find(operation);

@@ -13,6 +13,7 @@ class EmulatedBackend final : public Backend {
   explicit EmulatedBackend(const KernelRegistry& kernels) : kernels_(kernels) {}
 
   [[nodiscard]] std::string_view name() const override { return "emulated"; }
+  [[nodiscard]] bool emulates() const override { return true; }
   [[nodiscard]] ElementType real() const override { return ElementType::f32; }
   [[nodiscard]] Kernel kernel(std::string_view operation) const override {
     return kernels_.find(operation);

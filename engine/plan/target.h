@@ -2,18 +2,11 @@
 // plan can be made on a machine without one.
 #pragma once
 
-#include <string_view>
-
 #include "engine/model/experiment.h"
 
 namespace batchwise {
 
 enum class DeviceKind { host, cuda };
-
-/// By a backend's name: "cuda:0" is cuda; "cpu", "reference" and "emulated" are the host.
-[[nodiscard]] constexpr DeviceKind device_kind_of(std::string_view backend) {
-  return backend == "cuda" || backend.starts_with("cuda:") ? DeviceKind::cuda : DeviceKind::host;
-}
 
 struct Target {
   DeviceKind device = DeviceKind::host;

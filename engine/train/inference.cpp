@@ -115,7 +115,7 @@ Inference::Inference(const Experiment& experiment, const RunFolder::StoredWeight
                              .micro_batch_size = std::min(batch_size, samples.count),
                              .last_batch_size = 0,
                              .real = backend_.real(),
-                             .target = {device_kind_of(backend_.name()), experiment.numerics},
+                             .target = {backend_.device_kind(), experiment.numerics},
                              .optimizer = {},
                              .probabilities = probabilities,
                              .data_type = samples.type,

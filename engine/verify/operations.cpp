@@ -63,7 +63,7 @@ OperationReport verify_operation(const Backend& backend, const OperationCases& c
                                  const VerifyOptions& options) {
   const CaseList list(cases, options.seed, options.random_shapes);
   const double limit =
-      backend.name() == "emulated" ? kEmulatedWork : std::numeric_limits<double>::infinity();
+      backend.emulates() ? kEmulatedWork : std::numeric_limits<double>::infinity();
   OperationReport report;
   report.operation = cases.operation;
   double work = 0.0;

@@ -32,7 +32,7 @@ PlanRequest request_of(const Backend& backend, const Network& network, Phase pha
   request.optimizer = network.optimizer;
   request.data_type = network.data_type;
   request.data_samples = samples;
-  request.target = {device_kind_of(backend.name()), numerics};
+  request.target = {backend.device_kind(), numerics};
   return request;
 }
 

@@ -32,7 +32,7 @@ class DeviceOperand {
  public:
   DeviceOperand(const Backend& backend, const Operand& operand, MemoryMeter& meter)
       : backend_(backend), operand_(operand) {
-    const std::int64_t sentinel = backend.name() == "emulated" ? 0 : kSentinelBytes;
+    const std::int64_t sentinel = backend.emulates() ? 0 : kSentinelBytes;
     first_ =
         sentinel + operand.misalignment * static_cast<std::int64_t>(size_in_bytes(operand.type));
     host_.assign(static_cast<std::size_t>(first_) + operand.bytes.size() +
@@ -109,7 +109,7 @@ void run_on_host(KernelTable table, const Case& test, std::vector<std::vector<st
     return result;
   };
   return workspace(shapes(test.inputs), shapes(test.outputs),
-                   {device_kind_of(backend.name()), numerics});
+                   {backend.device_kind(), numerics});
 }
 
 /// Whether the oracle has an operand as values with bounds.

@@ -89,7 +89,7 @@ class DeviceCopy {
 [[nodiscard]] std::vector<Buffer> run(const Backend& backend, const Case& test,
                                       const std::vector<std::int64_t>& passes) {
   std::vector<Buffer> buffers = test.buffers;
-  const std::size_t sentinel = backend.name() == "emulated" ? 0 : Buffer::sentinel_bytes();
+  const std::size_t sentinel = backend.emulates() ? 0 : Buffer::sentinel_bytes();
   std::vector<std::unique_ptr<DeviceCopy>> copies;
   Places places;
   for (Buffer& buffer : buffers) {
