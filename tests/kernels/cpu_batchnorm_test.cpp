@@ -5,14 +5,13 @@
 #include <cstring>
 
 #include "kernels/ops/batchnorm.h"
+#include "tests/kernels/batchnorm_case.h"
 #include "tests/kernels/kernel_comparison.h"
 
 namespace batchwise::kernel_testing {
 namespace {
 
-struct Shape {
-  std::int64_t rows, channels, pixels, group;
-};
+using Shape = BatchNormShape;
 
 /// Calls body(shape) for whole-batch and ghost groups, with one pixel and with more.
 template <class Body>
@@ -28,54 +27,6 @@ void for_each_shape(Body body) {
   }
   body({1100, 33, 1, 0});
   body({1100, 300, 1, 600});
-}
-
-/// The operands of every step, in one order.
-enum Operand {
-  kX,
-  kDy,
-  kMean,
-  kInverse,
-  kGamma,
-  kBeta,
-  kSumDy,
-  kSumDyXhat,
-  kResult,
-  kPooled,
-  kRunningMean,
-  kRunningVar
-};
-
-[[nodiscard]] std::vector<Buffer> operands(const Shape& shape) {
-  RandomBuffers random(1);
-  const std::int64_t features = shape.channels * shape.pixels;
-  const std::int64_t groups = BatchNormGroups{shape.rows, shape.group}.count();
-  return {random.matrix(shape.rows, features, 2.0f),
-          random.matrix(shape.rows, features),
-          random.matrix(groups, shape.channels),
-          random.positive(groups, shape.channels),
-          random.vector(shape.channels),
-          random.vector(shape.channels),
-          random.matrix(groups, shape.channels),
-          random.matrix(groups, shape.channels),
-          random.matrix(shape.rows, features),
-          Buffer(ElementType::f64, {2, shape.channels}, {shape.channels, 1}),
-          random.vector(shape.channels),
-          random.positive(1, shape.channels)};
-}
-
-[[nodiscard]] Attributes attributes(const Shape& shape) {
-  return {{"group", static_cast<double>(shape.group)},
-          {"epsilon", 1e-5},
-          {"momentum", 0.1},
-          {"pixels", static_cast<double>(shape.pixels)}};
-}
-
-[[nodiscard]] Case batchnorm(const std::string& step, const Shape& shape, std::vector<int> inputs,
-                             std::vector<int> outputs) {
-  return {"batchnorm_" + step, operands(shape),   std::move(inputs),
-          std::move(outputs),  attributes(shape), {},
-          shape.rows};
 }
 
 TEST(CpuBatchNorm, StatisticsHaveTheReferencesBits) {

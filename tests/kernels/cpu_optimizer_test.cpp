@@ -1,41 +1,19 @@
 // What happens once an update, on the cpu backend, bit for bit against the reference.
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include "kernels/ops/optimizer.h"
 #include "tests/kernels/kernel_comparison.h"
+#include "tests/kernels/update_buffers.h"
 
 namespace batchwise::kernel_testing {
 namespace {
 
-/// A record in a buffer of bytes.
-template <class Record>
-[[nodiscard]] Buffer record(const std::vector<Record>& records) {
-  const std::size_t bytes = records.size() * sizeof(Record);
-  Buffer result(ElementType::u8, {static_cast<std::int64_t>(bytes)}, {1});
-  std::memcpy(result.data<std::byte>(), records.data(), bytes);
-  return result;
-}
-
-[[nodiscard]] Buffer status(double factor, double finite) {
-  UpdateStatus result;
-  result.gradient_factor = factor;
-  result.finite = finite;
-  return record(std::vector{result});
-}
-
-/// The workspace of gradient_norm.
-[[nodiscard]] Buffer chunk_sums(std::int64_t size) {
-  return Buffer(ElementType::f64, {norm_chunks(size), kNormColumns}, {kNormColumns, 1});
-}
-
 /// Three segments, the second frozen, with tails and gaps between them.
 [[nodiscard]] Buffer segments(std::int64_t size) {
   const std::int64_t first = size / 3 / 16 * 16, second = 2 * size / 3 / 16 * 16;
-  return record(std::vector<OptimizerSegment>{{0, first, 1.0, 1.0, 0},
-                                              {first, second - first, 1.0, 1.0, 1},
-                                              {second, size - second, 0.3, 0.0, 0}});
+  return bytes_of(std::vector<OptimizerSegment>{{0, first, 1.0, 1.0, 0},
+                                                {first, second - first, 1.0, 1.0, 1},
+                                                {second, size - second, 0.3, 0.0, 0}});
 }
 
 void expect_optimizer(const std::string& operation, const Attributes& attributes) {

@@ -9,25 +9,10 @@
 
 #include "kernels/ops/optimizer.h"
 #include "tests/kernels/kernel_comparison.h"
+#include "tests/kernels/update_buffers.h"
 
 namespace batchwise::kernel_testing {
 namespace {
-
-/// Records in a buffer of bytes.
-template <class Record>
-[[nodiscard]] Buffer bytes_of(const std::vector<Record>& records) {
-  const std::size_t bytes = records.size() * sizeof(Record);
-  Buffer result(ElementType::u8, {static_cast<std::int64_t>(bytes)}, {1});
-  std::memcpy(result.data<std::byte>(), records.data(), bytes);
-  return result;
-}
-
-[[nodiscard]] Buffer status(double factor, double finite) {
-  UpdateStatus result;
-  result.gradient_factor = factor;
-  result.finite = finite;
-  return bytes_of(std::vector{result});
-}
 
 using Segments = std::vector<OptimizerSegment>;
 
@@ -163,8 +148,7 @@ TEST(CudaOptimizer, SgdWithoutMomentumNeedsNoSlots) {
 [[nodiscard]] Case norm_case(std::int64_t size, double clip) {
   RandomBuffers random(3);
   return {"gradient_norm",
-          {random.vector(size), status(9.0, 1.0),
-           Buffer(ElementType::f64, {norm_chunks(size), kNormColumns}, {kNormColumns, 1})},
+          {random.vector(size), status(9.0, 1.0), chunk_sums(size)},
           {0},
           {1, 2},
           {{"clip", clip}},
