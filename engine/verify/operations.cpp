@@ -62,8 +62,7 @@ Finding try_case(const Backend& backend, const Case& test, Numerics numerics) {
 OperationReport verify_operation(const Backend& backend, const OperationCases& cases,
                                  const VerifyOptions& options) {
   const CaseList list(cases, options.seed, options.random_shapes);
-  const double limit =
-      backend.emulates() ? kEmulatedWork : std::numeric_limits<double>::infinity();
+  const double limit = backend.emulates() ? kEmulatedWork : std::numeric_limits<double>::infinity();
   OperationReport report;
   report.operation = cases.operation;
   double work = 0.0;

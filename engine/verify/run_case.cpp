@@ -108,8 +108,7 @@ void run_on_host(KernelTable table, const Case& test, std::vector<std::vector<st
     }
     return result;
   };
-  return workspace(shapes(test.inputs), shapes(test.outputs),
-                   {backend.device_kind(), numerics});
+  return workspace(shapes(test.inputs), shapes(test.outputs), {backend.device_kind(), numerics});
 }
 
 /// Whether the oracle has an operand as values with bounds.
