@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every check that needs an NVIDIA GPU, on what is built: the tests, verify, compute-sanitizer over the
-kernels' tests, and a comparison with PyTorch. ./dev gpu builds and runs it; by itself it needs Python's
-standard library and nothing from a registry.
+kernels' tests, and comparisons with PyTorch in time and in memory. ./dev gpu builds and runs it; by
+itself it needs Python's standard library and nothing from a registry.
 
     profiling/gpu_checks.py [--build build] [--out profiling/results] [--commit ID]
 
@@ -35,6 +35,7 @@ TEST_SECONDS = 120
 VERIFY_SECONDS = 60
 SANITIZER_SECONDS = 150
 PYTORCH_SECONDS = 150
+MEMORY_SECONDS = 90
 TOTAL_SECONDS = 525
 BEGAN = time.monotonic()
 
@@ -173,6 +174,16 @@ def judge_pytorch(status, stdout, output):
     return f"PyTorch {data['pytorch']}, {len(data['rows'])} batch sizes", data
 
 
+def judge_memory(status, stdout, output):
+    """A bar that is missed is a result, as the overhead is an assumption; a batch that fails is not."""
+    _, data = judge_pytorch(status, stdout, output)
+    failed = [f"batch {row['batch']}: {row['failed']}" for row in data["rows"] if "failed" in row]
+    if failed:
+        raise Failed("; ".join(failed))
+    said = {True: "met", False: "not met", None: "not decided"}[data["bar_met"]]
+    return f"{len(data['rows'])} batch sizes; the bar of the planned bytes is {said}", data
+
+
 def library_environment():
     """The environment with the folders in which Python's nvidia packages keep CUDA's libraries."""
     sites = [*site.getsitepackages(), site.getusersitepackages(), *sys.path]
@@ -260,13 +271,13 @@ def run_sanitizer(binaries, expected_tests, environment):
         return list(pool.map(run, SANITIZER_TOOLS))
 
 
-def run_pytorch(binaries, environment):
-    name = "PyTorch"
-    if subprocess.run([sys.executable, "-c", "import torch"], capture_output=True).returncode != 0:
-        return [Result(name, "import torch", "skipped", 0.0, "not installed")]
-    command = [sys.executable, ROOT / "profiling/compare_pytorch_gpu.py", "--program",
-               binaries / "batchwise", "--seconds", str(PYTORCH_SECONDS - 40), "--json"]
-    return [run_step(name, command, judge_pytorch, PYTORCH_SECONDS, environment)]
+def run_comparison(name, script, module, judge, limit_seconds, binaries, environment):
+    """A script beside this one that cannot do without `module`."""
+    if subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True).returncode != 0:
+        return [Result(name, f"import {module}", "skipped", 0.0, "not installed")]
+    command = [sys.executable, ROOT / "profiling" / script, "--program", binaries / "batchwise",
+               "--seconds", str(limit_seconds - 40), "--json"]
+    return [run_step(name, command, judge, limit_seconds, environment)]
 
 
 def report_of(machine, results):
@@ -315,7 +326,10 @@ def run_all(binaries):
     take(run_verify(binaries, environment))
     expected = next((r.data.get("passed", 0) for r in results if r.name == "test_cuda"), 0)
     take(run_sanitizer(binaries, expected, environment))
-    take(run_pytorch(binaries, environment))
+    take(run_comparison("PyTorch", "compare_pytorch_gpu.py", "torch", judge_pytorch, PYTORCH_SECONDS,
+                        binaries, environment))
+    take(run_comparison("memory", "compare_pytorch_memory.py", "numpy", judge_memory, MEMORY_SECONDS,
+                        binaries, environment))  # ours alone where PyTorch is missing
     return results
 
 

@@ -96,6 +96,7 @@ Command add_evaluate(CLI::App& program);
 Command add_predict(CLI::App& program);
 Command add_new(CLI::App& program);
 Command add_demo(CLI::App& program);
+Command add_memory(CLI::App& program);
 Command add_verify(CLI::App& program);
 
 /// The common options of the subcommand that was chosen: set by the command's parse.

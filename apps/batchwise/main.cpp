@@ -137,9 +137,9 @@ int main_program(int argc, char** argv) {
       "  batchwise train digits.toml --batch-size 128\n"
       "  batchwise evaluate runs/digits-001");
   program.get_formatter()->column_width(32);
-  const std::vector<Command> commands{add_train(program),   add_evaluate(program),
-                                      add_predict(program), add_verify(program),
-                                      add_new(program),     add_demo(program)};
+  const std::vector<Command> commands{
+      add_train(program),  add_evaluate(program), add_predict(program), add_memory(program),
+      add_verify(program), add_new(program),      add_demo(program)};
   program.set_help_all_flag("--help-all", "print the help of every command");
   try {
     program.parse(argc, argv);

@@ -72,10 +72,8 @@ std::string with_bar(const std::string& head, double share, const std::vector<st
 TrainingProgress::TrainingProgress(const CommonOptions& options, const Session& session)
     : mode_(options.progress),
       terminal_(options.progress == ProgressMode::automatic && isatty(STDERR_FILENO) == 1),
+      session_(session),
       samples_(session.training_samples()),
-      steps_per_epoch_(session.steps_per_epoch()),
-      bytes_(session.memory_plan().total_bytes()),
-      backend_(session.backend()),
       training_(session.experiment().training) {}
 
 TrainingProgress::~TrainingProgress() { clear_line(); }
@@ -97,7 +95,8 @@ double TrainingProgress::samples_left(const Progress& progress) const {
   const auto left = static_cast<double>((training_.epochs - progress.epoch + 1) * samples_ -
                                         progress.samples_in_epoch);
   if (training_.max_steps == 0) return left;
-  const double per_step = static_cast<double>(samples_) / static_cast<double>(steps_per_epoch_);
+  const double per_step =
+      static_cast<double>(samples_) / static_cast<double>(session_.steps_per_epoch());
   return std::min(left, static_cast<double>(training_.max_steps - progress.step) * per_step);
 }
 
@@ -112,11 +111,12 @@ void TrainingProgress::draw(const Progress& progress, double loss) {
   const double share =
       static_cast<double>(progress.samples_in_epoch) / static_cast<double>(samples_);
   const std::string head = fmt::format("epoch {}/{}", progress.epoch, training_.epochs);
-  std::vector<std::string> tail{
-      fmt::format("{:3.0f}%", 100.0 * share), fmt::format("loss {:.4f}", loss),
-      fmt::format("ETA {}", human_duration(seconds_left)),
-      fmt::format("{} samples/s", human_count(speed)), human_bytes(bytes_)};
-  if (const std::optional<double> busy = backend_.utilization()) {
+  std::vector<std::string> tail{fmt::format("{:3.0f}%", 100.0 * share),
+                                fmt::format("loss {:.4f}", loss),
+                                fmt::format("ETA {}", human_duration(seconds_left)),
+                                fmt::format("{} samples/s", human_count(speed)),
+                                human_bytes(session_.memory_plan().total_bytes())};
+  if (const std::optional<double> busy = session_.backend().utilization()) {
     tail.push_back(fmt::format("GPU {:.0f}%", 100.0 * *busy));
   }
   if (!terminal_) {

@@ -12,6 +12,7 @@ namespace batchwise::app {
 
 class TrainingProgress final : public TrainingObserver {
  public:
+  /// The session must outlive this; its batch size may change.
   TrainingProgress(const CommonOptions& options, const Session& session);
   ~TrainingProgress() override;
 
@@ -30,10 +31,8 @@ class TrainingProgress final : public TrainingObserver {
 
   ProgressMode mode_;
   bool terminal_;
+  const Session& session_;
   std::int64_t samples_;
-  std::int64_t steps_per_epoch_;
-  std::int64_t bytes_;
-  const Backend& backend_;
   TrainingConfig training_;
   Clock::time_point started_ = Clock::now();
   Clock::time_point drawn_ = started_;

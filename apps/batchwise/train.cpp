@@ -86,9 +86,14 @@ void say_header(const CommonOptions& common, const Session& session) {
 Json explain_plan(const CommonOptions& common, const Session& session) {
   const Plan& plan = session.training_plan();
   const Program differentiated = differentiate(session.graph(), plan.parameters, plan.request);
+  const Program fused = fuse(prune(differentiated), plan.request);
+  const Program saved = choose_saved_forms(fused, plan.request);
+  const Program again = offload(recompute(saved, plan.request), plan.request);
   const Json stages{{"model graph", to_text(session.graph())},
                     {"differentiated graph", to_text(differentiated)},
-                    {"fused operations", to_text(fuse(differentiated, plan.request))},
+                    {"fused operations", to_text(fused)},
+                    {"saved forms", to_text(saved)},
+                    {"recomputation and offloading", to_text(again)},
                     {"lowered operations", to_text(plan.program)},
                     {"schedule", schedule_text(plan)},
                     {"memory", memory_text(plan)}};
@@ -159,6 +164,7 @@ Json run() {
                   options.explain ? SessionUse::plan_only : SessionUse::train);
   if (options.explain) return explain_plan(common, session);
   say_header(common, session);
+  for (const std::string& note : session.take_notes()) say(common, note);
   take_initial_weights(options, common, session);
   const DeferredSignals deferred;
   const RunFolder folder =
@@ -189,7 +195,9 @@ Command add_train(CLI::App& program) {
   shorthand("--batch-size", "training.batch_size", "N|auto",
             "samples a weight update averages over; auto: the largest that fits (default 32)");
   shorthand("--micro-batch-size", "training.micro_batch_size", "N|auto",
-            "samples a pass holds in memory (default: the batch size)");
+            "samples a pass holds in memory; auto: the most that fit (default: the batch size)");
+  shorthand("--memory-budget", "training.memory_budget", "BYTES",
+            "device memory the plan may take, for example 24GiB (default: what is free)");
   shorthand("--epochs", "training.epochs", "N",
             "passes over the training set; 0 writes the initial weights (default 1)");
   shorthand("--learning-rate", "optimizer.learning_rate", "RATE",

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cstdlib>
 #include <stdexcept>
 
 #include "engine/error.h"
@@ -79,16 +80,63 @@ const Backend& find_cuda(std::string_view device) {
   return cuda_backend(index);
 }
 
+/// A block that is given back and allocated anew when it grows.
+class ReplacedBlock final : public GrowingBlock {
+ public:
+  ReplacedBlock(const Backend& backend, MemorySpace space) : backend_(backend), space_(space) {}
+  ReplacedBlock(const ReplacedBlock&) = delete;
+  ReplacedBlock& operator=(const ReplacedBlock&) = delete;
+  ~ReplacedBlock() override { release(); }
+
+  [[nodiscard]] std::byte* grow(std::int64_t bytes) override {
+    release();
+    data_ = space_ == MemorySpace::host ? backend_.allocate_host(bytes) : backend_.allocate(bytes);
+    bytes_ = bytes;
+    return data_;
+  }
+
+ private:
+  void release() noexcept {
+    if (data_ == nullptr) return;
+    if (space_ == MemorySpace::host) {
+      backend_.free_host(data_, bytes_);
+    } else {
+      backend_.free(data_, bytes_);
+    }
+    data_ = nullptr;
+  }
+
+  const Backend& backend_;
+  MemorySpace space_;
+  std::byte* data_ = nullptr;
+  std::int64_t bytes_ = 0;
+};
+
 }  // namespace
+
+std::byte* Backend::allocate_host(std::int64_t bytes) const {
+  constexpr std::int64_t kAlignment = 256;
+  const std::int64_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  void* data = std::aligned_alloc(kAlignment, static_cast<std::size_t>(rounded));
+  if (data == nullptr) refuse_allocation(bytes, MemorySpace::host);
+  return static_cast<std::byte*>(data);
+}
+
+void Backend::free_host(std::byte* data, std::int64_t) const noexcept { std::free(data); }
+
+std::unique_ptr<GrowingBlock> Backend::make_block(MemorySpace space) const {
+  return std::make_unique<ReplacedBlock>(*this, space);
+}
 
 void Backend::fail(std::string_view what, const std::exception& error) const {
   throw RunError(fmt::format("device {} failed in {}: {}", name(), what, error.what()));
 }
 
-void Backend::refuse_allocation(std::int64_t bytes) const {
-  throw InputError(
-      fmt::format("{} bytes of memory are not to be had on {}; use a smaller batch or micro-batch",
-                  bytes, name()));
+void Backend::refuse_allocation(std::int64_t bytes, MemorySpace space) const {
+  throw OutOfMemory(
+      bytes, fmt::format("{} bytes of {}memory are not to be had on {}; use a smaller batch or "
+                         "micro-batch",
+                         bytes, space == MemorySpace::host ? "host " : "", name()));
 }
 
 const Backend& find_backend(std::string_view device) {

@@ -15,6 +15,7 @@
 #include "engine/execute/staging_ring.h"
 #include "kernels/cuda/cublas_lt.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/growing_memory.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/utilization.h"
 
@@ -23,6 +24,8 @@ namespace {
 
 constexpr int kSegments = 4;
 constexpr std::int64_t kSegmentBytes = std::int64_t{2} << 20;
+/// Of memory that grows: a page of the GPU's.
+constexpr std::int64_t kLeastGranularity = std::int64_t{2} << 20;
 
 /// What can be done about a call that failed.
 std::string remedy_of(cudaError_t code, const cuda::DeviceDescription& device) {
@@ -56,7 +59,8 @@ class CudaBackend final : public Backend {
       : index_(index),
         name_(fmt::format("cuda:{}", index)),
         device_(std::move(device)),
-        kernels_(kernels) {
+        kernels_(kernels),
+        growth_granularity_(cuda::growth_granularity(index)) {
     cuda::make_current(index);
     stream_ = cuda::make_stream();
     pinned_ = cuda::allocate_pinned(kSegments * kSegmentBytes);
@@ -85,19 +89,34 @@ class CudaBackend final : public Backend {
   [[nodiscard]] std::int64_t free_bytes() const override { return memory_use().free_bytes; }
 
   [[nodiscard]] std::byte* allocate(std::int64_t bytes) const override {
-    return guarded("allocation", [&]() -> std::byte* {
-      try {
-        // CUDA gives no address to no bytes, and null means an absent operand.
-        return cuda::allocate_device(std::max<std::int64_t>(1, bytes)).release();
-      } catch (const cuda::CudaError& error) {
-        if (error.code() == cudaErrorMemoryAllocation) refuse_allocation(bytes);
-        throw;
-      }
+    // CUDA gives no address to no bytes, and null means an absent operand.
+    return allocated(MemorySpace::device, bytes, [&] {
+      return cuda::allocate_device(std::max<std::int64_t>(1, bytes)).release();
     });
   }
 
   void free(std::byte* data, std::int64_t) const noexcept override {
     const cuda::DeviceMemory freed(data);
+  }
+
+  [[nodiscard]] std::byte* allocate_host(std::int64_t bytes) const override {
+    return allocated(MemorySpace::host, bytes, [&] {
+      return cuda::allocate_pinned(std::max<std::int64_t>(1, bytes)).release();
+    });
+  }
+
+  void free_host(std::byte* data, std::int64_t) const noexcept override {
+    wait_quietly();
+    const cuda::PinnedMemory freed(data);
+  }
+
+  [[nodiscard]] std::int64_t memory_granularity() const override {
+    return std::max(kLeastGranularity, growth_granularity_);
+  }
+
+  [[nodiscard]] std::unique_ptr<GrowingBlock> make_block(MemorySpace space) const override {
+    if (space == MemorySpace::host || growth_granularity_ == 0) return Backend::make_block(space);
+    return std::make_unique<MappedBlock>(*this);
   }
 
   void zero(std::byte* data, std::int64_t bytes) const override {
@@ -111,6 +130,10 @@ class CudaBackend final : public Backend {
   void download(void* host, const std::byte* device, std::int64_t bytes) const override {
     guarded("a kernel, or the transfer of its results",
             [&] { ring_->download(queue_, host, device, bytes); });
+  }
+
+  void wait() const override {
+    guarded("a kernel, or the transfer of its results", [&] { cuda::wait(stream_.get()); });
   }
 
   void begin_range(const char* range) const override { cuda::push_range(range); }
@@ -151,6 +174,27 @@ class CudaBackend final : public Backend {
     std::array<cuda::Event, kSegments> marks;
   };
 
+  /// A block that grows in place.
+  class MappedBlock final : public GrowingBlock {
+   public:
+    explicit MappedBlock(const CudaBackend& backend) : backend_(backend) {}
+    MappedBlock(const MappedBlock&) = delete;
+    MappedBlock& operator=(const MappedBlock&) = delete;
+    ~MappedBlock() override { backend_.wait_quietly(); }
+
+    [[nodiscard]] std::byte* grow(std::int64_t bytes) override {
+      return backend_.allocated(MemorySpace::device, bytes, [&] {
+        if (!memory_) memory_.emplace(backend_.index_, backend_.device_.total_bytes);
+        memory_->grow(bytes);
+        return memory_->data();
+      });
+    }
+
+   private:
+    const CudaBackend& backend_;
+    std::optional<cuda::GrowingMemory> memory_;
+  };
+
   /// Runs `action` with this GPU current; turns what CUDA reports into an error for the user.
   template <class Action>
   std::invoke_result_t<Action> guarded(std::string_view what, Action&& action) const {
@@ -159,6 +203,29 @@ class CudaBackend final : public Backend {
       return action();
     } catch (const cuda::CudaError& error) {
       fail(what, error);
+    }
+  }
+
+  /// The address that `allocate` returns; throws OutOfMemory where it finds no memory.
+  template <class Allocate>
+  [[nodiscard]] std::byte* allocated(MemorySpace space, std::int64_t bytes,
+                                     Allocate&& allocate) const {
+    return guarded("allocation", [&]() -> std::byte* {
+      try {
+        return allocate();
+      } catch (const cuda::CudaError& error) {
+        if (error.code() == cudaErrorMemoryAllocation) refuse_allocation(bytes, space);
+        throw;
+      }
+    });
+  }
+
+  /// Before memory that queued work may use ends, where the call that ends it does not wait. An
+  /// error is left to the next call that may report one.
+  void wait_quietly() const noexcept {
+    try {
+      cuda::wait(stream_.get());
+    } catch (const cuda::CudaError&) {
     }
   }
 
@@ -180,6 +247,7 @@ class CudaBackend final : public Backend {
   std::string name_;
   cuda::DeviceDescription device_;
   const KernelRegistry& kernels_;
+  std::int64_t growth_granularity_;  ///< 0: memory does not grow in place
   cuda::Stream stream_;
   cuda::PinnedMemory pinned_;
   mutable Queue queue_;

@@ -1,5 +1,6 @@
 #include "engine/execute/emulated_backend.h"
 
+#include <algorithm>
 #include <new>
 
 #include "engine/memory/host_memory.h"
@@ -7,7 +8,9 @@
 
 namespace batchwise {
 
-std::int64_t EmulatedBackend::free_bytes() const { return free_host_bytes(); }
+std::int64_t EmulatedBackend::free_bytes() const {
+  return std::min(free_host_bytes(), emulation::free_within_limit());
+}
 
 std::byte* EmulatedBackend::allocate(std::int64_t bytes) const {
   try {

@@ -25,11 +25,11 @@ class ProfiledRange {
 
 }  // namespace
 
-Executor::Executor(const Plan& plan, const Backend& backend, const Arenas& arenas,
-                   const ExternalArrays& external)
+Executor::Executor(const Plan& plan, const Backend& backend,
+                   const std::array<std::byte*, kArenaKinds>& bases, const ExternalArrays& external)
     : plan_(plan),
       backend_(backend),
-      bases_(arenas.bases()),
+      bases_(bases),
       external_(external),
       scalars_(plan.program.find("scalars")),
       status_(plan.program.find("status")),
@@ -131,14 +131,15 @@ std::vector<std::byte> Executor::download(ValueId value, std::int64_t rows) cons
   return host;
 }
 
-void upload_tables(const Plan& plan, const Backend& backend, const Arenas& arenas) {
+void upload_tables(const Plan& plan, const Backend& backend,
+                   const std::array<std::byte*, kArenaKinds>& bases) {
   std::vector<OptimizerSegment> segments;
   for (const ParameterPlace& place : plan.parameters.places) {
     const bool frozen = place.spec.frozen || place.spec.role != ParameterRole::trainable;
     segments.push_back({.offset = place.offset, .count = place.count, .frozen = frozen ? 1 : 0});
   }
   const ValueId value = plan.program.find("segments");
-  const TensorView view = view_of(plan, value, arenas.bases(), 1);
+  const TensorView view = view_of(plan, value, bases, 1);
   backend.upload(static_cast<std::byte*>(view.data), segments.data(),
                  static_cast<std::int64_t>(segments.size() * sizeof(OptimizerSegment)));
 }

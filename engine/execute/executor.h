@@ -23,9 +23,13 @@ struct ExternalArrays {
 /// Not thread-safe: one executor is one stream of work.
 class Executor {
  public:
-  /// The plan, backend and arenas must outlive the executor.
+  /// The plan, the backend and the memory must outlive the executor. bases: the start of each arena
+  /// in it.
+  Executor(const Plan& plan, const Backend& backend,
+           const std::array<std::byte*, kArenaKinds>& bases, const ExternalArrays& external);
   Executor(const Plan& plan, const Backend& backend, const Arenas& arenas,
-           const ExternalArrays& external);
+           const ExternalArrays& external)
+      : Executor(plan, backend, arenas.bases(), external) {}
 
   /// Binds the plan for passes of so many rows (at most the plan's). Called for every row count
   /// before the first step.
@@ -74,6 +78,7 @@ class Executor {
 };
 
 /// Fills the tables a training plan reads from the control arena: the optimizer's segments.
-void upload_tables(const Plan& plan, const Backend& backend, const Arenas& arenas);
+void upload_tables(const Plan& plan, const Backend& backend,
+                   const std::array<std::byte*, kArenaKinds>& bases);
 
 }  // namespace batchwise

@@ -1,6 +1,5 @@
 #include "engine/execute/host_backend.h"
 
-#include <cstdlib>
 #include <cstring>
 
 #include "engine/memory/host_memory.h"
@@ -9,15 +8,11 @@ namespace batchwise {
 
 std::int64_t HostBackend::free_bytes() const { return free_host_bytes(); }
 
-std::byte* HostBackend::allocate(std::int64_t bytes) const {
-  constexpr std::int64_t kAlignment = 256;
-  const std::int64_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  void* data = std::aligned_alloc(kAlignment, static_cast<std::size_t>(rounded));
-  if (data == nullptr) refuse_allocation(bytes);
-  return static_cast<std::byte*>(data);
-}
+std::byte* HostBackend::allocate(std::int64_t bytes) const { return allocate_host(bytes); }
 
-void HostBackend::free(std::byte* data, std::int64_t) const noexcept { std::free(data); }
+void HostBackend::free(std::byte* data, std::int64_t bytes) const noexcept {
+  free_host(data, bytes);
+}
 
 void HostBackend::zero(std::byte* data, std::int64_t bytes) const {
   std::memset(data, 0, static_cast<std::size_t>(bytes));

@@ -94,6 +94,19 @@ struct ScheduleConfig {
   bool operator==(const ScheduleConfig&) const = default;
 };
 
+enum class BatchScheduleKind { constant, step, plateau };
+
+struct BatchScheduleConfig {
+  BatchScheduleKind kind = BatchScheduleKind::constant;
+  std::vector<std::int64_t> at;     ///< step: whole epochs after which the batch grows
+  std::int64_t factor = 2;          ///< what the batch size is multiplied by
+  std::int64_t max_batch_size = 0;  ///< samples; 0: the training set
+  std::int64_t patience = 2;        ///< plateau: epochs without improvement
+  double min_delta = 0.0;           ///< plateau: in validation loss
+
+  bool operator==(const BatchScheduleConfig&) const = default;
+};
+
 struct EarlyStoppingConfig {
   std::int64_t patience = 0;  ///< validations without improvement; 0: off
   double min_delta = 0.0;     ///< in validation loss
@@ -109,10 +122,31 @@ enum class Precision {
 };  ///< fp64: the reference backend, for judging; not a user's option
 enum class Numerics { invariant, fast };
 
+/// Stands for "auto" until it is resolved, where 0 means something else.
+inline constexpr std::int64_t kAutomatic = -1;
+
+/// Bytes, written as an integer or with a unit ("24GiB").
+struct ByteSize {
+  std::int64_t count = 0;
+
+  bool operator==(const ByteSize&) const = default;
+};
+
+/// Which activations are not kept for the backward pass but computed again there.
+struct CheckpointConfig {
+  bool automatic = false;          ///< the least recomputation that fits in memory, until resolved
+  std::vector<std::string> names;  ///< of layers, or of single values ("dense_1.activation")
+
+  bool operator==(const CheckpointConfig&) const = default;
+};
+
 struct TrainingConfig {
   std::int64_t epochs = 1;
   std::int64_t batch_size = 32;  ///< samples a weight update averages over; 0: auto, until resolved
-  std::int64_t micro_batch_size = 0;      ///< samples a pass holds in memory; 0: batch_size
+  std::int64_t micro_batch_size = 0;  ///< samples a pass holds in memory; 0: batch_size; kAutomatic
+  ByteSize memory_budget;             ///< of the device, for the whole plan; 0: what is free
+  CheckpointConfig checkpoint;
+  bool offload_activations = false;       ///< kept in host memory between forward and backward pass
   std::int64_t max_steps = 0;             ///< 0: no limit
   double max_seconds = 0.0;               ///< 0: no limit
   std::int64_t validate_every_steps = 0;  ///< 0: at the end of each epoch
@@ -134,6 +168,7 @@ struct Experiment {
   ModelConfig model;
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
+  BatchScheduleConfig batch_schedule;
   TrainingConfig training;
 
   bool operator==(const Experiment&) const = default;

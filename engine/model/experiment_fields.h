@@ -88,11 +88,24 @@ void for_each_field(Config& config, Visit&& visit) {
   visit("to", config.to);
 }
 
+template <ConfigOf<BatchScheduleConfig> Config, class Visit>
+void for_each_field(Config& config, Visit&& visit) {
+  visit("kind", config.kind);
+  visit("at", config.at);
+  visit("factor", config.factor);
+  visit("max_batch_size", config.max_batch_size);
+  visit("patience", config.patience);
+  visit("min_delta", config.min_delta);
+}
+
 template <ConfigOf<TrainingConfig> Config, class Visit>
 void for_each_field(Config& config, Visit&& visit) {
   visit("epochs", config.epochs);
   visit("batch_size", config.batch_size);
   visit("micro_batch_size", config.micro_batch_size);
+  visit("memory_budget", config.memory_budget);
+  visit("checkpoint", config.checkpoint);
+  visit("offload_activations", config.offload_activations);
   visit("max_steps", config.max_steps);
   visit("max_seconds", config.max_seconds);
   visit("validate_every_steps", config.validate_every_steps);
@@ -137,6 +150,9 @@ template <class Config>
 }
 [[nodiscard]] inline Kinds kinds_of(const ScheduleConfig& schedule) {
   return {word_of(key_of("schedule", "kind"), schedule.kind)};
+}
+[[nodiscard]] inline Kinds kinds_of(const BatchScheduleConfig& schedule) {
+  return {word_of(key_of("batch_schedule", "kind"), schedule.kind)};
 }
 
 }  // namespace batchwise

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "engine/error.h"
+#include "engine/memory/byte_size.h"
 #include "engine/model/experiment_document.h"
 #include "engine/model/experiment_fields.h"
 #include "engine/model/experiment_rules.h"
@@ -85,7 +86,7 @@ class SectionReader {
   void value(const Key& key, const toml::node& node, std::int64_t& member) const {
     if (const auto* word = node.as_string();
         word != nullptr && !key.words.empty() && word->get() == key.words.front()) {
-      member = 0;
+      member = key.interval.contains(0) ? kAutomatic : 0;
       return;
     }
     if (!node.is_integer()) refuse(key, node);
@@ -108,11 +109,34 @@ class SectionReader {
     if (!std::isfinite(member) || !key.interval.contains(member)) refuse(key, node, key.hint);
   }
 
-  void value(const Key& key, const toml::node& node, std::vector<double>& member) const {
+  template <class Number>
+  void value(const Key& key, const toml::node& node, std::vector<Number>& member) const {
     if (!node.is_array()) refuse(key, node);
     member.clear();
     for (const toml::node& element : *node.as_array()) {
       value(key, element, member.emplace_back());
+    }
+  }
+
+  void value(const Key& key, const toml::node& node, ByteSize& member) const {
+    if (node.is_integer() && node.as_integer()->get() >= 0) {
+      member.count = node.as_integer()->get();
+      return;
+    }
+    const auto bytes = node.is_string() ? parse_byte_size(node.as_string()->get()) : std::nullopt;
+    if (!bytes) refuse(key, node);
+    member.count = *bytes;
+  }
+
+  void value(const Key& key, const toml::node& node, CheckpointConfig& member) const {
+    member = {};
+    if (!node.is_array()) {
+      member.automatic = key.words[word_index(key, node)] == "auto";
+      return;
+    }
+    for (const toml::node& element : *node.as_array()) {
+      if (!element.is_string()) refuse(key, element);
+      member.names.push_back(element.as_string()->get());
     }
   }
 
@@ -185,6 +209,7 @@ class ExperimentReader {
           experiment.optimizer.name == OptimizerName::sgd ? 0.01 : 0.001;
     }
     read_section(root, "schedule", "schedule", experiment.schedule);
+    read_section(root, "batch_schedule", "batch_schedule", experiment.batch_schedule);
     const toml::table& training = read_section(root, "training", "training", experiment.training);
     read_section(training, "early_stopping", "training.early_stopping",
                  experiment.training.early_stopping);

@@ -72,6 +72,11 @@ constexpr Section kSections[] = {
     {"schedule", "[schedule]",
      "How the learning rate changes over the run. Schedules are expressed in epochs and advance "
      "with each weight update; learning-rate scaling multiplies the peak."},
+    {"batch_schedule", "[batch_schedule]",
+     "How the batch size changes over the run. It grows between epochs alone, to at most "
+     "max_batch_size. `learning_rate_scaling` applies to the new size (`none` keeps the rate, so "
+     "that a larger batch takes the place of a lower rate), and a schedule of the rate goes on in "
+     "epochs. micro_batch_size stays where it is given; 0 holds each new batch in one pass."},
     {"training", "[training]",
      "How long to train and with which batches. Steps are weight updates."},
     {"training.early_stopping", "[training] early_stopping",

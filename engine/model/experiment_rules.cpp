@@ -130,14 +130,29 @@ void check_optimizer(const OptimizerConfig& optimizer, const Locate& locate) {
   }
 }
 
+/// `at` of the section: at least one epoch, rising.
+template <class Number>
+void check_epochs(const std::vector<Number>& at, const std::string& path, const Locate& locate) {
+  if (at.empty()) fail(locate, path, "is empty; expected at least one epoch");
+  const auto falls = std::adjacent_find(at.begin(), at.end(),
+                                        [](Number left, Number right) { return left >= right; });
+  if (falls == at.end()) return;
+  fail(locate, path, fmt::format("has {} after {}; expected rising epochs", *(falls + 1), *falls));
+}
+
 void check_schedule(const ScheduleConfig& schedule, const Locate& locate) {
-  if (schedule.kind != ScheduleKind::step) return;
-  if (schedule.at.empty()) fail(locate, "schedule.at", "is empty; expected at least one epoch");
-  const auto falls = std::adjacent_find(schedule.at.begin(), schedule.at.end(),
-                                        [](double left, double right) { return left >= right; });
-  if (falls != schedule.at.end()) {
-    fail(locate, "schedule.at",
-         fmt::format("has {} after {}; expected rising epochs", *(falls + 1), *falls));
+  if (schedule.kind == ScheduleKind::step) check_epochs(schedule.at, "schedule.at", locate);
+}
+
+void check_batch_schedule(const Experiment& experiment, const Locate& locate) {
+  const BatchScheduleConfig& schedule = experiment.batch_schedule;
+  if (schedule.kind == BatchScheduleKind::step) {
+    check_epochs(schedule.at, "batch_schedule.at", locate);
+  }
+  if (schedule.kind == BatchScheduleKind::plateau && experiment.data.validation_split == 0.0) {
+    fail(locate, "batch_schedule",
+         "watches the validation loss, and there is no validation data; set "
+         "data.validation_split, or another kind");
   }
 }
 
@@ -158,6 +173,7 @@ void check_rules(const Experiment& experiment, const Locate& locate) {
   check_device(experiment, locate);
   check_optimizer(experiment.optimizer, locate);
   check_schedule(experiment.schedule, locate);
+  check_batch_schedule(experiment, locate);
   check_training(experiment, locate);
 }
 

@@ -52,6 +52,10 @@ std::vector<Key> top_level_keys() {
        .type = ValueType::section,
        .aliases = {"scheduler", "lr_scheduler", "lr_schedule"}},
       {.section = "",
+       .name = "batch_schedule",
+       .type = ValueType::section,
+       .aliases = {"batch_scheduler", "batch_size_schedule", "batch_size_scheduler"}},
+      {.section = "",
        .name = "training",
        .type = ValueType::section,
        .aliases = {"train", "fit", "trainer"}},
@@ -64,8 +68,9 @@ std::vector<Key> top_level_keys() {
 const std::vector<Key>& experiment_keys() {
   static const std::vector<Key> keys = [] {
     std::vector<Key> all;
-    for (const auto& section : {top_level_keys(), data_keys(), model_keys(), layer_keys(),
-                                optimizer_keys(), schedule_keys(), training_keys()}) {
+    for (const auto& section :
+         {top_level_keys(), data_keys(), model_keys(), layer_keys(), optimizer_keys(),
+          schedule_keys(), batch_schedule_keys(), training_keys()}) {
       all.insert(all.end(), section.begin(), section.end());
     }
     return all;

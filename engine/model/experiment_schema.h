@@ -10,7 +10,19 @@
 
 namespace batchwise {
 
-enum class ValueType { boolean, integer, number, numbers, string, path, section, layers };
+enum class ValueType {
+  boolean,
+  integer,
+  integers,
+  number,
+  numbers,
+  bytes,
+  string,
+  names,
+  path,
+  section,
+  layers
+};
 
 /// The largest count an experiment may hold; labels and steps are 32-bit.
 inline constexpr double kLargestCount = 2147483647.0;
@@ -32,7 +44,7 @@ struct WordAlias {
 };
 
 /// One key. Sections are "" (top level), "data", "model", "model.layers" (each layer), "optimizer",
-/// "schedule", "training" and "training.early_stopping".
+/// "schedule", "batch_schedule", "training" and "training.early_stopping".
 struct Key {
   std::string_view section;
   std::string_view name;
@@ -41,7 +53,8 @@ struct Key {
   std::string_view meaning = {};             ///< sentences for the reference
   Interval interval = {};                    ///< integers and numbers
   std::vector<std::string_view> words = {};  ///< allowed strings, in the order of the enum; with an
-                                             ///< integer: the one word that stands for 0
+                                             ///< integer: the one word, which stands for 0, or
+                                             ///< for kAutomatic where 0 has another meaning
   std::vector<std::string_view> unavailable = {};   ///< words that this version knows but lacks
   std::vector<std::string_view> kinds = {};         ///< kinds that take the key; empty: all
   std::vector<std::string_view> required_for = {};  ///< kinds that must have it, or kEveryKind

@@ -18,6 +18,7 @@ inline constexpr Interval kClosedShare{.lowest = 0, .highest = 1};
 [[nodiscard]] std::vector<Key> layer_keys();
 [[nodiscard]] std::vector<Key> optimizer_keys();
 [[nodiscard]] std::vector<Key> schedule_keys();
+[[nodiscard]] std::vector<Key> batch_schedule_keys();
 [[nodiscard]] std::vector<Key> training_keys();
 
 }  // namespace batchwise

@@ -184,13 +184,44 @@ std::vector<Key> training_keys() {
        .name = "micro_batch_size",
        .type = ValueType::integer,
        .default_text = "0",
-       .meaning = "Samples a pass holds in memory, at most batch_size; gradients of the passes are "
-                  "accumulated, and the last may be smaller. 0: batch_size. `auto` is 0.",
+       .meaning =
+           "Samples a pass holds in memory, at most batch_size; gradients of the passes are "
+           "accumulated, and the last may be smaller. 0: batch_size. `auto`: the largest that "
+           "fits in memory; in `invariant` numerics the results are the same.",
        .interval = kCount,
        .words = {"auto"},
        .aliases = {"microbatch_size", "micro_batch", "gradient_accumulation_steps",
                    "accumulation_steps", "accumulate_grad_batches",
                    "device_train_microbatch_size"}},
+      {.section = "training",
+       .name = "memory_budget",
+       .type = ValueType::bytes,
+       .default_text = "0",
+       .meaning = "Bytes of the device's memory that the plan may take, as an integer or with a "
+                  "unit (`\"24GiB\"`). A plan that needs more is refused before anything is "
+                  "allocated; `auto` sizes and `checkpoint` keep to it. 0: what is free.",
+       .aliases = {"max_memory", "memory_limit", "gpu_memory", "per_process_gpu_memory_fraction",
+                   "budget"}},
+      {.section = "training",
+       .name = "checkpoint",
+       .type = ValueType::names,
+       .default_text = "\"none\"",
+       .meaning =
+           "Activation checkpointing: what these layers compute is not kept for the backward "
+           "pass but computed again there, to the same bits. A list names layers "
+           "(`\"dense_1\"`) or single values (`\"dense_1.activation\"`, `\"input\"`). "
+           "`auto`: the least recomputation with which the plan fits in memory; `none` keeps "
+           "all that is needed.",
+       .words = {"none", "auto"},
+       .aliases = {"activation_checkpointing", "gradient_checkpointing", "recompute", "remat",
+                   "checkpointing"}},
+      {.section = "training",
+       .name = "offload_activations",
+       .type = ValueType::boolean,
+       .default_text = "false",
+       .meaning = "Keeps what the backward pass needs in the host's memory in between. The same "
+                  "bits, at the speed of the bus.",
+       .aliases = {"offload", "cpu_offload", "cpu_offloading", "save_on_cpu"}},
       {.section = "training",
        .name = "max_steps",
        .type = ValueType::integer,

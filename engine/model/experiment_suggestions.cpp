@@ -136,10 +136,14 @@ std::string expectation(const Key& key) {
     case ValueType::integer:
       return fmt::format("an integer{}{}", interval_text(key.interval),
                          key.words.empty() ? "" : ", or " + words_text(key.words));
+    case ValueType::integers:
+      return fmt::format("a list of integers{}", interval_text(key.interval));
     case ValueType::number: return "a number" + interval_text(key.interval);
     case ValueType::numbers: return fmt::format("a list of numbers{}", interval_text(key.interval));
     case ValueType::string:
       return key.words.empty() ? "a string" : "one of " + words_text(key.words);
+    case ValueType::bytes: return "bytes: an integer, or a string such as \"24GiB\"";
+    case ValueType::names: return words_text(key.words) + ", or a list of names";
     case ValueType::path: return "a string with a path";
     case ValueType::section: return "a table";
     case ValueType::layers: return "a list of tables, one for each layer";

@@ -12,7 +12,8 @@ namespace {
 
 std::string text_of(const Key&, bool value) { return value ? "true" : "false"; }
 std::string text_of(const Key& key, std::int64_t value) {
-  const bool is_word = value == 0 && !key.words.empty() && !key.interval.contains(0);
+  const std::int64_t automatic = key.interval.contains(0) ? kAutomatic : 0;
+  const bool is_word = value == automatic && !key.words.empty();
   return is_word ? toml_text(key.words.front()) : fmt::format("{}", value);
 }
 std::string text_of(const Key&, std::uint64_t value) { return fmt::format("{}", value); }
@@ -21,10 +22,19 @@ std::string text_of(const Key&, const std::string& value) { return toml_text(val
 std::string text_of(const Key&, const std::filesystem::path& value) {
   return toml_text(value.string());
 }
-std::string text_of(const Key&, const std::vector<double>& values) {
+template <class Number>
+std::string text_of(const Key& key, const std::vector<Number>& values) {
   std::vector<std::string> texts;
   texts.reserve(values.size());
-  for (const double value : values) texts.push_back(toml_text(value));
+  for (const Number value : values) texts.push_back(text_of(key, value));
+  return fmt::format("[{}]", fmt::join(texts, ", "));
+}
+std::string text_of(const Key&, const ByteSize& value) { return fmt::format("{}", value.count); }
+std::string text_of(const Key&, const CheckpointConfig& checkpoint) {
+  if (checkpoint.automatic) return toml_text("auto");
+  if (checkpoint.names.empty()) return toml_text("none");
+  std::vector<std::string> texts;
+  for (const std::string& name : checkpoint.names) texts.push_back(toml_text(name));
   return fmt::format("[{}]", fmt::join(texts, ", "));
 }
 template <class Enum>
@@ -75,6 +85,7 @@ std::string to_toml(const Experiment& experiment) {
   text += "]\n";
   text += section_text("optimizer", experiment.optimizer);
   text += section_text("schedule", experiment.schedule);
+  text += section_text("batch_schedule", experiment.batch_schedule);
   text += section_text("training", experiment.training);
   text += fmt::format("early_stopping = {}\n",
                       inline_table("training.early_stopping", experiment.training.early_stopping));

@@ -39,12 +39,24 @@ ValueId backward(Emitter& emit, const ForwardValues& values, ValueId output_grad
   return input_gradient;
 }
 
+/// Of activation_backward: of relu and leaky_relu it reads where y is above zero.
+int input_read_for_its_sign(const Attributes& attributes) {
+  const auto function = static_cast<ActivationFunction>(attributes.integer("function"));
+  return reads_sign(function) ? 1 : -1;
+}
+
 }  // namespace
 
 Operation activation_operation() {
   return {.name = "activation",
           .kernels = {{.name = "activation_forward", .in_place_input = 0, .flops = flops<1>},
-                      {.name = "activation_backward", .in_place_input = 0, .flops = flops<1>}},
+                      {.name = "activation_backward",
+                       .in_place_input = 0,
+                       .flops = flops<1>,
+                       .reads_sign_of = input_read_for_its_sign,
+                       .bits_form = "activation_backward_bits"},
+                      {.name = "activation_backward_bits", .in_place_input = 0, .flops = flops<1>},
+                      {.name = "sign_bits", .flops = flops<1>}},
           .output_shape = [](const LayerConfig&, const Dimensions& input) { return input; },
           .parameters = [](const LayerConfig&,
                            const Dimensions&) { return std::vector<ParameterSpec>{}; },

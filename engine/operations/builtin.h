@@ -19,5 +19,6 @@ template <int PerElement>
 [[nodiscard]] Operation gather_operation();
 [[nodiscard]] Operation optimizer_operation();
 [[nodiscard]] Operation softmax_cross_entropy_operation();
+[[nodiscard]] Operation transfer_operation();
 
 }  // namespace batchwise

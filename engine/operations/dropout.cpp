@@ -27,13 +27,14 @@ ValueId backward(Emitter& emit, const ForwardValues& values, ValueId output_grad
 }  // namespace
 
 Operation dropout_operation() {
-  return {.name = "dropout",
-          .kernels = {{.name = "dropout", .in_place_input = 0, .flops = flops<1>}},
-          .output_shape = [](const LayerConfig&, const Dimensions& input) { return input; },
-          .parameters = [](const LayerConfig&,
-                           const Dimensions&) { return std::vector<ParameterSpec>{}; },
-          .forward = forward,
-          .backward = backward};
+  return {
+      .name = "dropout",
+      .kernels = {{.name = "dropout", .in_place_input = 0, .flops = flops<1>, .keeps_sign_of = 0}},
+      .output_shape = [](const LayerConfig&, const Dimensions& input) { return input; },
+      .parameters = [](const LayerConfig&,
+                       const Dimensions&) { return std::vector<ParameterSpec>{}; },
+      .forward = forward,
+      .backward = backward};
 }
 
 }  // namespace batchwise

@@ -17,7 +17,8 @@ std::deque<Operation>& registry() {
                                              dropout_operation(),
                                              batchnorm_operation(),
                                              softmax_cross_entropy_operation(),
-                                             optimizer_operation()};
+                                             optimizer_operation(),
+                                             transfer_operation()};
   return operations;
 }
 

@@ -67,13 +67,25 @@ struct KernelRecord {
   /// appends it to the step's outputs, [bytes] of u8, aligned to 256 bytes and undefined.
   std::int64_t (*workspace)(const std::vector<Dimensions>& inputs,
                             const std::vector<Dimensions>& outputs, const Target& target) = nullptr;
+
+  // What choose_saved_forms (engine/plan/saved_forms.cpp) needs to know. A sign is whether an
+  // element is above zero.
+  /// The input of which the kernel reads nothing but signs, -1: it reads more; null: none. Such a
+  /// kernel maps input 0, a gradient, element by element, and +0 to +0 whatever the sign.
+  int (*reads_sign_of)(const Attributes& attributes) = nullptr;
+  /// Then: the kernel with the same results that takes sign_bits of that input in its place.
+  std::string bits_form = {};
+  /// The input whose signs output 0 has, -1: none. Where it has others, the same kernel with the
+  /// same attributes and other inputs maps any gradient to +0, and +0 to +0 everywhere.
+  int keeps_sign_of = -1;
 };
 
 struct Operation {
   std::string name;
   std::vector<KernelRecord> kernels;
 
-  // The rules of a layer; empty for operations that are no layers (gather, loss, optimizer).
+  // The rules of a layer; empty for operations that are no layers (gather, loss, optimizer,
+  // transfer).
   /// Shape of one output sample. Throws InputError naming the layer.
   std::function<Dimensions(const LayerConfig&, const Dimensions& input)> output_shape;
   std::function<std::vector<ParameterSpec>(const LayerConfig&, const Dimensions& input)> parameters;

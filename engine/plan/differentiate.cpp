@@ -64,7 +64,11 @@ class ProgramBuilder {
       const ValueId gradient = loss(true);
       // The update's steps of the layers come after those that judge the update.
       std::vector<Step> layer_updates = take_update_steps();
+      const std::size_t forward_steps = program_.steps.size();
       backward(gradient);
+      for (std::size_t index = forward_steps; index < program_.steps.size(); ++index) {
+        program_.steps[index].backward = true;
+      }
       update(std::move(layer_updates));
     } else if (request_.phase == Phase::evaluation) {
       loss(false);
@@ -159,6 +163,7 @@ class ProgramBuilder {
   void forward() {
     ValueId value = add({.name = "input", .shape = graph_.input_shape()});
     call(Section::pass, "gather", {data_, indices_, shift_, divisor_}, {value});
+    program_.steps.back().layer = "input";
     for (const GraphNode& node : graph_.nodes) {
       Emitter emit(program_, node);
       forward_values_.push_back(find_operation(node.operation).forward(emit, value));
@@ -173,6 +178,7 @@ class ProgramBuilder {
     if (with_gradient) gradient = add({.name = "logits_gradient", .shape = graph_.output_shape()});
     call(Section::pass, "softmax_cross_entropy", {program_.logits, labels_, indices_},
          {loss_, predicted_, gradient});
+    program_.steps.back().layer = "loss";
     return gradient;
   }
 

@@ -1,6 +1,5 @@
-// From a program to a lowered one: what nothing needs is dropped, kernels get the workspace they
-// want, values get types and layouts, and steps work in place where their operation's record
-// allows.
+// From a program to a lowered one: kernels get the workspace they want, values get types and
+// layouts, and steps work in place where their operation's record allows.
 #include <algorithm>
 
 #include "engine/operations/operation.h"
@@ -8,31 +7,6 @@
 
 namespace batchwise {
 namespace {
-
-/// Whether the value is read after its pass: what a program is for, not what serves it.
-bool outlives_pass(const Program& program, ValueId id) {
-  if (program.values[id].arena != ArenaKind::activations) return true;
-  if (program.phase != Phase::prediction) return false;
-  return id == (program.probabilities != kNoValue ? program.probabilities : program.logits);
-}
-
-/// The input gradient of the first layer, the backward pass before the first trainable layer, ...
-void drop_unneeded_steps(Program& program) {
-  std::vector<bool> needed(program.values.size(), false);
-  std::vector<Step> kept;
-  for (auto step = program.steps.rbegin(); step != program.steps.rend(); ++step) {
-    const bool keep = std::any_of(step->outputs.begin(), step->outputs.end(), [&](ValueId id) {
-      return id != kNoValue && (outlives_pass(program, id) || needed[program.root(id)]);
-    });
-    if (!keep) continue;
-    for (const ValueId id : step->inputs) {
-      if (id != kNoValue) needed[program.root(id)] = true;
-    }
-    kept.push_back(std::move(*step));
-  }
-  program.steps.assign(std::make_move_iterator(kept.rbegin()),
-                       std::make_move_iterator(kept.rend()));
-}
 
 std::vector<Dimensions> shapes_of(const Program& program, const std::vector<ValueId>& ids,
                                   const PlanRequest& request) {
@@ -88,6 +62,7 @@ std::vector<int> last_uses(const Program& program) {
 
 /// Lets output 0 of a step take the bytes of an input that nothing uses later.
 void work_in_place(Program& program) {
+  std::vector<int> last = last_uses(program);
   for (std::size_t index = 0; index < program.steps.size(); ++index) {
     const Step& step = program.steps[index];
     const int input = find_kernel_record(step.operation).in_place_input;
@@ -100,16 +75,17 @@ void work_in_place(Program& program) {
                             target.arena == ArenaKind::activations &&
                             source.extent == target.extent && source.pitch == target.pitch &&
                             source.type == target.type;
-    // Aliases made so far move the last use of their root: look it up anew.
-    const bool last_use = last_uses(program)[program.root(from)] == static_cast<int>(index);
-    if (same_bytes && last_use && target.alias == kNoValue) target.alias = program.root(from);
+    const ValueId root = program.root(from);
+    const bool last_use = last[root] == static_cast<int>(index);
+    if (!same_bytes || !last_use || target.alias != kNoValue) continue;
+    target.alias = root;
+    last[root] = std::max(last[root], last[to]);
   }
 }
 
 }  // namespace
 
 Program lower(Program program, const PlanRequest& request) {
-  drop_unneeded_steps(program);
   add_workspaces(program, request);
   for (Value& value : program.values) set_layout(value, request.real);
   work_in_place(program);

@@ -20,7 +20,17 @@ double elements_in_double(const Dimensions& shape) {
   return elements;
 }
 
+bool is_trained(const ParameterSpec& spec) {
+  return spec.role == ParameterRole::trainable && !spec.frozen;
+}
+bool is_frozen(const ParameterSpec& spec) {
+  return spec.role == ParameterRole::trainable && spec.frozen;
+}
+bool is_running(const ParameterSpec& spec) { return spec.role == ParameterRole::running; }
+
 }  // namespace
+
+bool ParameterPlace::trained() const { return is_trained(spec); }
 
 std::int64_t ParameterPlace::offset_of(std::int64_t index) const {
   if (!transposed()) return offset + index;
@@ -38,9 +48,7 @@ const ParameterPlace& ParameterLayout::find(std::string_view name) const {
 std::int64_t ParameterLayout::trainable_count() const {
   std::int64_t count = 0;
   for (const ParameterPlace& place : places) {
-    if (place.spec.role == ParameterRole::trainable && !place.spec.frozen) {
-      count += place.spec.shape.elements();
-    }
+    if (place.trained()) count += place.spec.shape.elements();
   }
   return count;
 }
@@ -55,9 +63,9 @@ void refuse_beyond_any_memory(double size) {
 ParameterLayout make_parameter_layout(const Graph& graph) {
   ParameterLayout layout;
   const std::vector<ParameterSpec> parameters = graph.parameters();
-  for (const ParameterRole role : {ParameterRole::trainable, ParameterRole::running}) {
+  for (const auto has_turn : {is_trained, is_frozen, is_running}) {
     for (const ParameterSpec& spec : parameters) {
-      if (spec.role != role) continue;
+      if (!has_turn(spec)) continue;
       refuse_beyond_any_memory(static_cast<double>(layout.total_elements) +
                                elements_in_double(spec.shape));
       ParameterPlace place{.spec = spec, .offset = layout.total_elements};
@@ -70,7 +78,7 @@ ParameterLayout make_parameter_layout(const Graph& graph) {
       layout.total_elements += place.count;
       layout.places.push_back(std::move(place));
     }
-    if (role == ParameterRole::trainable) layout.weights_elements = layout.total_elements;
+    if (layout.weights_elements == 0) layout.weights_elements = layout.total_elements;
   }
   return layout;
 }

@@ -16,15 +16,19 @@ struct ParameterPlace {
   std::int64_t count = 0;   ///< elements with padding
   std::int64_t pitch = 0;   ///< of a matrix: elements from one input to the next
 
+  /// Whether it has a gradient and optimizer state.
+  [[nodiscard]] bool trained() const;
   [[nodiscard]] bool transposed() const { return spec.shape.rank() == 2; }
   /// In elements, of logical element `index` in row-major order of spec.shape.
   [[nodiscard]] std::int64_t offset_of(std::int64_t index) const;
 };
 
 struct ParameterLayout {
-  std::vector<ParameterPlace> places;  ///< weights first, then running statistics
-  std::int64_t weights_elements = 0;   ///< what has a gradient and optimizer state
-  std::int64_t total_elements = 0;     ///< with running statistics
+  std::vector<ParameterPlace> places;  ///< trained, then frozen weights, then running statistics
+  /// Of the trained ones, which gradients and optimizer state are laid out as; where all are
+  /// frozen, of those, so that there always is an array.
+  std::int64_t weights_elements = 0;
+  std::int64_t total_elements = 0;  ///< all
 
   [[nodiscard]] const ParameterPlace& find(std::string_view name) const;
   /// Logical elements of all trainable tensors that are not frozen.

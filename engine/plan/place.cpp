@@ -11,9 +11,6 @@
 namespace batchwise {
 namespace {
 
-/// Suits vector loads of every device.
-constexpr std::int64_t kAlignmentBytes = 256;
-
 std::int64_t row_bytes(const Value& value) {
   return value.pitch * static_cast<std::int64_t>(size_in_bytes(value.type));
 }
@@ -39,42 +36,87 @@ std::int64_t& arena(Placement& placement, ArenaKind kind) {
   return placement.arena_bytes[static_cast<std::size_t>(kind)];
 }
 
-/// Packs those activations for which `chosen` holds; returns the arena bytes and the lower bound.
+/// Whether a buffer grows with the rows of a pass. A batch normalised as a whole has one group.
+bool scales(const Value& value) {
+  return value.extent == Extent::per_row || (value.extent == Extent::per_group && value.group > 0);
+}
+
+/// Bytes of a unit's rows, or of their groups: units of 64 rows have at least as many groups as
+/// their rows together.
+std::int64_t unit_bytes(const Value& value) {
+  return leading_count(value, kUnitSamples, 0) * row_bytes(value);
+}
+
+/// Values of one arena and where they lie in it.
+struct PackedValues {
+  std::vector<ValueId> ids;
+  Packing packing;
+};
+
+/// Packs those values of an arena for which `chosen` holds.
 template <class Chosen, class Bytes>
-Packing pack_activations(const Program& program, const Schedule& schedule, Chosen&& chosen,
-                         Bytes&& bytes, std::vector<ValueId>& ids) {
+PackedValues pack_values(const Program& program, const Schedule& schedule, ArenaKind arena,
+                         Chosen&& chosen, Bytes&& bytes) {
+  PackedValues packed;
   std::vector<BufferLifetime> buffers;
   for (ValueId id = 0; id < static_cast<ValueId>(program.values.size()); ++id) {
     const Value& value = program.values[id];
-    if (value.arena != ArenaKind::activations || value.alias != kNoValue) continue;
+    if (value.arena != arena || value.alias != kNoValue) continue;
     if (schedule.first_use[id] < 0 || !chosen(value)) continue;
     buffers.push_back({bytes(value), schedule.first_use[id], schedule.last_use[id]});
-    ids.push_back(id);
+    packed.ids.push_back(id);
   }
-  return pack(buffers, kAlignmentBytes);
+  packed.packing = pack(buffers, kArenaAlignmentBytes);
+  return packed;
+}
+
+/// The largest sum of activations alive at once, the growing ones for so many units.
+std::int64_t activation_lower_bound(const Program& program, const Schedule& schedule,
+                                    const PlanRequest& request, std::int64_t units) {
+  std::vector<std::int64_t> change(program.steps.size() + 2, 0);
+  for (ValueId id = 0; id < static_cast<ValueId>(program.values.size()); ++id) {
+    const Value& value = program.values[id];
+    if (value.arena != ArenaKind::activations || value.alias != kNoValue) continue;
+    if (schedule.first_use[id] < 0) continue;
+    const std::int64_t bytes = scales(value)
+                                   ? round_up(unit_bytes(value), kArenaAlignmentBytes) * units
+                                   : round_up(bytes_of(value, request), kArenaAlignmentBytes);
+    change[static_cast<std::size_t>(schedule.first_use[id])] += bytes;
+    change[static_cast<std::size_t>(schedule.last_use[id]) + 1] -= bytes;
+  }
+  std::int64_t alive = 0;
+  std::int64_t bound = 0;
+  for (const std::int64_t step : change) bound = std::max(bound, alive += step);
+  return bound;
 }
 
 void place_activations(const Program& program, const Schedule& schedule, const PlanRequest& request,
                        Placement& placement) {
   const std::int64_t units = (request.micro_batch_size + kUnitSamples - 1) / kUnitSamples;
-  std::vector<ValueId> scaling;
-  const Packing per_unit = pack_activations(
-      program, schedule, [](const Value& value) { return value.extent == Extent::per_row; },
-      [](const Value& value) { return kUnitSamples * row_bytes(value); }, scaling);
-  std::vector<ValueId> others;
-  const Packing rest = pack_activations(
-      program, schedule, [](const Value& value) { return value.extent != Extent::per_row; },
-      [&](const Value& value) { return bytes_of(value, request); }, others);
-  for (std::size_t index = 0; index < scaling.size(); ++index) {
-    placement.offset_bytes[scaling[index]] = per_unit.offsets[index] * units;
+  const auto growing = [&](ArenaKind kind) {
+    PackedValues packed = pack_values(program, schedule, kind, scales, unit_bytes);
+    for (std::size_t index = 0; index < packed.ids.size(); ++index) {
+      placement.offset_bytes[packed.ids[index]] = packed.packing.offsets[index] * units;
+    }
+    return packed.packing.bytes;
+  };
+  const std::int64_t per_unit = growing(ArenaKind::activations);
+  const PackedValues rest = pack_values(
+      program, schedule, ArenaKind::activations, [](const Value& value) { return !scales(value); },
+      [&](const Value& value) { return bytes_of(value, request); });
+  for (std::size_t index = 0; index < rest.ids.size(); ++index) {
+    const Value& value = program.values[rest.ids[index]];
+    placement.offset_bytes[rest.ids[index]] = per_unit * units + rest.packing.offsets[index];
+    if (value.workspace) {
+      placement.workspace_bytes = std::max(placement.workspace_bytes, bytes_of(value, request));
+    }
   }
-  for (std::size_t index = 0; index < others.size(); ++index) {
-    placement.offset_bytes[others[index]] = per_unit.bytes * units + rest.offsets[index];
-  }
-  placement.activation_bytes_per_unit = per_unit.bytes;
-  placement.activation_rest_bytes = rest.bytes;
-  placement.activation_lower_bound = per_unit.lower_bound * units + rest.lower_bound;
-  arena(placement, ArenaKind::activations) = per_unit.bytes * units + rest.bytes;
+  placement.activation_bytes_per_unit = per_unit;
+  placement.activation_rest_bytes = rest.packing.bytes;
+  placement.activation_lower_bound = activation_lower_bound(program, schedule, request, units);
+  arena(placement, ArenaKind::activations) = per_unit * units + rest.packing.bytes;
+  placement.host_bytes_per_unit = growing(ArenaKind::host);
+  arena(placement, ArenaKind::host) = placement.host_bytes_per_unit * units;
 }
 
 void place_in_sequence(const Program& program, ArenaKind kind, const PlanRequest& request,
@@ -84,7 +126,7 @@ void place_in_sequence(const Program& program, ArenaKind kind, const PlanRequest
     if (value.arena != kind) continue;
     std::int64_t& used = arena(placement, kind);
     placement.offset_bytes[id] = used;
-    used += round_up(bytes_of(value, request), kAlignmentBytes);
+    used += round_up(bytes_of(value, request), kArenaAlignmentBytes);
   }
 }
 
@@ -139,25 +181,6 @@ Placement place(const Program& program, const Schedule& schedule, const Paramete
   place_in_sequence(program, ArenaKind::batch, request, placement);
   place_in_sequence(program, ArenaKind::control, request, placement);
   return placement;
-}
-
-Plan make_plan(const Graph& graph, const PlanRequest& request) {
-  check_batchnorm_groups(graph, request);
-  return make_unchecked_plan(graph, request);
-}
-
-Plan make_unchecked_plan(const Graph& graph, const PlanRequest& request) {
-  Plan plan;
-  plan.request = request;
-  plan.parameters = make_parameter_layout(graph);
-  plan.program = lower(fuse(differentiate(graph, plan.parameters, request), request), request);
-  plan.schedule = schedule(plan.program);
-  plan.placement = place(plan.program, plan.schedule, plan.parameters, request);
-  if (request.phase == Phase::training) {
-    plan.optimizer_slots = optimizer_slots(request.optimizer);
-    plan.partial_sum_levels = ReductionOrder::over_samples().levels(request.batch_size);
-  }
-  return plan;
 }
 
 Dimensions shape_of(const Value& value, std::int64_t rows, std::int64_t batch_size) {

@@ -1,7 +1,8 @@
 // The plan: everything the engine knows about a network at a batch size, made before any memory is
 // taken. Made in stages, each a function from one value to the next:
 //
-//   build_graph -> differentiate -> fuse -> lower -> schedule -> place
+//   build_graph -> differentiate -> prune -> fuse -> choose_saved_forms -> recompute -> offload
+//               -> lower -> schedule -> place
 //
 // train, evaluate, predict and every report read the same plan.
 #pragma once
@@ -27,6 +28,10 @@ struct PlanRequest {
   ElementType real = ElementType::f32;
   Target target = {};
   OptimizerConfig optimizer;  ///< training
+  /// Training: layers, or single values, that are not kept for the backward pass but computed again
+  /// in it.
+  std::vector<std::string> recompute = {};
+  bool offload = false;       ///< training: what is kept lies in host memory in between
   bool probabilities = true;  ///< prediction: softmax after the logits
   ElementType data_type = ElementType::u8;
   std::int64_t data_samples = 0;  ///< rows of the resident data set that is read
@@ -46,9 +51,14 @@ struct Placement {
   std::array<std::int64_t, kArenaKinds> arena_bytes{};
   // The activation arena as a formula: bytes(rows) = per_unit * ceil(rows / 64) + rest(rows).
   std::int64_t activation_bytes_per_unit = 0;  ///< of buffers that scale with the rows
-  std::int64_t activation_rest_bytes = 0;      ///< per-group buffers and workspaces
+  std::int64_t activation_rest_bytes = 0;      ///< of the others: workspaces, whole-batch groups
+  std::int64_t workspace_bytes = 0;            ///< of the rest: what the greediest kernel works in
   std::int64_t activation_lower_bound = 0;     ///< largest sum of buffers alive at once
+  std::int64_t host_bytes_per_unit = 0;        ///< of the host arena, the same formula without rest
 };
+
+/// Of every buffer in its arena; suits vector loads of every device.
+inline constexpr std::int64_t kArenaAlignmentBytes = 256;
 
 /// Buffers that scale with the batch are placed once for this many samples.
 inline constexpr std::int64_t kUnitSamples = 64;
@@ -74,11 +84,23 @@ void check_batchnorm_groups(const Graph& graph, const PlanRequest& request);
 /// Forward, loss, backward and update as calls of kernels on values without types or layouts.
 [[nodiscard]] Program differentiate(const Graph& graph, const ParameterLayout& parameters,
                                     const PlanRequest& request);
+/// Drops the steps whose results nothing needs: the input's gradient, what comes before the first
+/// layer that learns, ...
+[[nodiscard]] Program prune(Program program);
 /// Joins steps that one kernel of the request's target does at once. A fused operation's contract
 /// is the composition of those it replaces.
 [[nodiscard]] Program fuse(Program program, const PlanRequest& request);
-/// Drops what nothing needs, gives steps the workspace that their kernels want, sets types and
-/// pitches, and lets steps work in place where their operation's record allows.
+/// Training: what the backward pass reads nothing of but signs is kept as a value that is kept
+/// anyway, or as one bit an element, where that has the same bits and takes less memory.
+[[nodiscard]] Program choose_saved_forms(Program program, const PlanRequest& request);
+/// Training: values that `request.recompute` names are computed again in the backward pass, from
+/// what is kept. Throws InputError for a name that is neither a layer's nor a value's.
+[[nodiscard]] Program recompute(Program program, const PlanRequest& request);
+/// Training, where `request.offload` says so: what the forward pass keeps for the backward pass is
+/// copied to host memory and back.
+[[nodiscard]] Program offload(Program program, const PlanRequest& request);
+/// Gives steps the workspace that their kernels want, sets types and pitches, and lets steps work
+/// in place where their operation's record allows.
 [[nodiscard]] Program lower(Program program, const PlanRequest& request);
 [[nodiscard]] Schedule schedule(const Program& program);
 [[nodiscard]] Placement place(const Program& program, const Schedule& schedule,

@@ -15,6 +15,7 @@ std::string_view name_of(ArenaKind kind) {
     case ArenaKind::activations: return "activations";
     case ArenaKind::batch: return "batch";
     case ArenaKind::control: return "control";
+    case ArenaKind::host: return "host";
     case ArenaKind::external: return "data set";
   }
   return "?";

@@ -26,9 +26,10 @@ enum class ArenaKind {
   activations,   ///< what a pass computes; bytes shared by lifetime
   batch,         ///< per update: indices, losses, predictions, pooled statistics
   control,       ///< scalars in, status out, optimizer segments
+  host,          ///< in the host's memory: activations kept there between the passes
   external,      ///< the resident data set: bound by the caller
 };
-inline constexpr int kArenaKinds = 8;
+inline constexpr int kArenaKinds = 9;
 [[nodiscard]] std::string_view name_of(ArenaKind kind);
 
 /// What the leading axis of a value counts; the value's shape leaves that axis out.
@@ -67,9 +68,10 @@ struct Step {
   std::string operation;  ///< a kernel of the registry
   std::string layer;      ///< for messages and profiles
   Section section = Section::pass;
+  bool backward = false;         ///< of the pass: after the loss
   std::vector<ValueId> inputs;   ///< kNoValue: absent
   std::vector<ValueId> outputs;  ///< kNoValue: absent
-  Attributes attributes;
+  Attributes attributes = {};
 };
 
 struct Program {

@@ -1,5 +1,7 @@
 // Dependencies and lifetimes of a lowered program in one lane.
 #include <algorithm>
+#include <iterator>
+#include <numeric>
 
 #include "engine/plan/plan.h"
 
@@ -33,8 +35,15 @@ Schedule schedule(const Program& program) {
   result.last_use.assign(program.values.size(), -1);
   std::vector<Uses> uses(program.values.size());
 
+  std::vector<ValueId> all(program.values.size());
+  std::iota(all.begin(), all.end(), 0);
+  std::vector<ValueId> covering;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(covering),
+               [&](ValueId id) { return program.values[id].covers_arena; });
   const auto for_each_overlapping = [&](ValueId root, auto&& visit) {
-    for (ValueId other = 0; other < static_cast<ValueId>(uses.size()); ++other) {
+    const bool covers = program.values[root].covers_arena;
+    if (!covers) visit(uses[root]);
+    for (const ValueId other : covers ? all : covering) {
       if (overlap(program, root, other)) visit(uses[other]);
     }
   };

@@ -49,6 +49,15 @@ figcaption .quiet { font-weight: 400; font-size: 0.9rem; }
 .chart path, .chart line { vector-effect: non-scaling-stroke; }
 .curve { fill: none; stroke: var(--series); stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
 .band { fill: var(--series); opacity: 0.2; }
+.chart .limit { stroke: var(--text); stroke-width: 1.5; stroke-dasharray: 6 4; }
+.chart .level { fill: none; stroke: var(--text); stroke-width: 1.5; }
+.chart .strong { fill: var(--text); font-weight: 600; }
+.chart .halo { paint-order: stroke; stroke: var(--box); stroke-width: 5px; stroke-linejoin: round; }
+.chart .pass { stroke: var(--quiet); }
+.chart .inside { fill: var(--text); }
+.chart .ground { fill: var(--box); }
+.chart .buffer { fill-opacity: 0.6; }
+.chart .edged { stroke: var(--box); stroke-width: 0.5; }
 .dot, .fill { fill: var(--series); }
 .dash1 { stroke-dasharray: 7 5; }
 .dash2 { stroke-dasharray: 2 4; }
@@ -70,6 +79,7 @@ td { font-variant-numeric: tabular-nums; }
 .facts td { overflow-wrap: anywhere; }
 .scroll th, .number { white-space: nowrap; }
 .number { text-align: right; }
+.words { min-width: 14rem; }
 td.best { font-weight: 700; }
 .runs th, .runs td { padding-right: 1rem; }
 pre { margin: 0.5rem 0 1rem; padding: 0.75rem 1rem; background: var(--box); border-radius: 0.5rem; white-space: pre-wrap; font-size: 0.9rem; }
@@ -135,6 +145,8 @@ std::string number_text(double value) {
   if (std::abs(value) >= 9999.5 && std::abs(value) < 1e15) return grouped(std::llround(value));
   return fmt::format("{:.6g}", value);
 }
+
+std::string_view report_style() { return kStyle; }
 
 std::string html_page(std::string_view title, std::string_view body) {
   return fmt::format(

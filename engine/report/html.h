@@ -18,6 +18,8 @@ namespace batchwise {
 /// NaN and infinities, which stand for values that do not exist.
 [[nodiscard]] std::string number_text(double value);
 
+/// The style sheet of every page, light and dark; an SVG document may hold it too.
+[[nodiscard]] std::string_view report_style();
 /// A whole page. The title is text, the body HTML. It needs nothing but itself: no network, no
 /// script.
 [[nodiscard]] std::string html_page(std::string_view title, std::string_view body);

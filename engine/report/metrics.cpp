@@ -52,4 +52,12 @@ std::string validation_metrics_line(const Progress& progress, const SplitResult&
       progress.step, progress.epoch, number(validation.loss), number(validation.accuracy));
 }
 
+std::string batch_size_metrics_line(const BatchSizeMetrics& metrics) {
+  return fmt::format(
+      R"({{"kind":"batch_size","epoch":{},"step":{},"batch_size":{},"micro_batch_size":{},)"
+      R"("learning_rate":{},"planned_bytes":{}}})",
+      metrics.epoch, metrics.step, metrics.batch_size, metrics.micro_batch_size,
+      number(metrics.learning_rate), metrics.planned_bytes);
+}
+
 }  // namespace batchwise

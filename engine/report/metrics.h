@@ -23,6 +23,16 @@ struct StepMetrics {
   double learning_rate = 0.0;
 };
 
+/// A change of the batch size, before the first step with the new one.
+struct BatchSizeMetrics {
+  std::int64_t epoch = 0;  ///< that begins
+  std::int64_t step = 0;   ///< weight updates so far
+  std::int64_t batch_size = 0;
+  std::int64_t micro_batch_size = 0;
+  double learning_rate = 0.0;  ///< of the next update
+  std::int64_t planned_bytes = 0;
+};
+
 [[nodiscard]] std::string step_metrics_line(const StepMetrics& metrics);
 [[nodiscard]] std::string epoch_metrics_line(const Progress& progress, double train_loss,
                                              double train_accuracy,
@@ -31,5 +41,6 @@ struct StepMetrics {
 /// A validation inside an epoch (validate_every_steps).
 [[nodiscard]] std::string validation_metrics_line(const Progress& progress,
                                                   const SplitResult& validation);
+[[nodiscard]] std::string batch_size_metrics_line(const BatchSizeMetrics& metrics);
 
 }  // namespace batchwise

@@ -41,7 +41,7 @@ class Reader {
       add_epoch(line);
     } else if (kind == "validation") {
       add_validation(line);
-    } else {
+    } else if (kind != "batch_size") {  // a change; the steps that follow show it
       ++curves_.unreadable_lines;
     }
   }

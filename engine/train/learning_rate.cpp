@@ -21,10 +21,12 @@ double scaled_peak(const Experiment& experiment) {
 
 }  // namespace
 
-LearningRate::LearningRate(const Experiment& experiment, std::int64_t steps_per_epoch)
+LearningRate::LearningRate(const Experiment& experiment, std::int64_t steps_per_epoch,
+                           BatchStart start)
     : schedule_(experiment.schedule),
       epochs_(static_cast<double>(experiment.training.epochs)),
       steps_per_epoch_(static_cast<double>(std::max<std::int64_t>(1, steps_per_epoch))),
+      start_(start),
       peak_(scaled_peak(experiment)) {
   if (schedule_.kind == ScheduleKind::one_cycle && schedule_.warmup_epochs == 0.0) {
     schedule_.warmup_epochs = 0.3 * epochs_;
@@ -32,10 +34,13 @@ LearningRate::LearningRate(const Experiment& experiment, std::int64_t steps_per_
 }
 
 double LearningRate::at(std::int64_t step) const {
-  const double epochs_done = static_cast<double>(step - 1) / steps_per_epoch_;
+  const auto epochs_before = static_cast<double>(start_.epochs);
+  const auto steps = static_cast<double>(step - start_.steps);
+  const double epochs_done = epochs_before + (steps - 1.0) / steps_per_epoch_;
   if (epochs_done < schedule_.warmup_epochs) {
-    const double warmup_steps = schedule_.warmup_epochs * steps_per_epoch_;
-    return peak_ * std::min(1.0, static_cast<double>(step) / warmup_steps);
+    // Both in steps of the present size, so that whole numbers stay exact.
+    const double steps_done = epochs_before * steps_per_epoch_ + steps;
+    return peak_ * std::min(1.0, steps_done / (schedule_.warmup_epochs * steps_per_epoch_));
   }
   return peak_ * factor_at(epochs_done);
 }

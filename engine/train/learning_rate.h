@@ -7,17 +7,27 @@
 
 namespace batchwise {
 
+/// What a run had done when it came to its present batch size.
+struct BatchStart {
+  std::int64_t steps = 0;   ///< weight updates
+  std::int64_t epochs = 0;  ///< whole ones
+
+  bool operator==(const BatchStart&) const = default;
+};
+
 class LearningRate {
  public:
-  /// steps_per_epoch: weight updates of an epoch.
-  LearningRate(const Experiment& experiment, std::int64_t steps_per_epoch);
+  /// Of the experiment's batch size, whose epochs have steps_per_epoch weight updates. A run that
+  /// has changed its batch says since when it has this one.
+  LearningRate(const Experiment& experiment, std::int64_t steps_per_epoch, BatchStart start = {});
 
   /// The rate that scaling gives before the schedule: learning_rate times batch_size /
   /// reference_batch_size (linear), or its square root (sqrt).
   [[nodiscard]] double peak() const { return peak_; }
 
-  /// Of update `step`, counted from 1. With x = (step - 1) / steps_per_epoch epochs done, while
-  /// x < warmup_epochs it rises linearly, peak * step / (warmup_epochs * steps_per_epoch); then
+  /// Of update `step`, counted from 1 and above start.steps. With x = start.epochs + (step - 1 -
+  /// start.steps) / steps_per_epoch epochs done, while x < warmup_epochs it rises linearly with the
+  /// epochs done after the update, peak * (x + 1 / steps_per_epoch) / warmup_epochs; then
   ///
   /// - constant: peak
   /// - step: peak * factor^(number of `at` that are <= x)
@@ -32,6 +42,7 @@ class LearningRate {
   ScheduleConfig schedule_;
   double epochs_;
   double steps_per_epoch_;
+  BatchStart start_;
   double peak_;
 };
 

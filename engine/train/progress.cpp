@@ -29,6 +29,10 @@ void for_each_member(P& progress, Visit&& visit) {
   visit("best_epoch", progress.early_stopping.best_epoch);
   visit("best_step", progress.early_stopping.best_step);
   visit("validations_since_best", progress.early_stopping.validations_since_best);
+  visit("batch_size", progress.batch_size);
+  visit("batch_start_steps", progress.batch_start.steps);
+  visit("batch_start_epochs", progress.batch_start.epochs);
+  visit("plateau_epochs_since_best", progress.plateau.epochs_since_best);
   visit("metrics_bytes", progress.metrics_bytes);
 }
 
@@ -50,6 +54,7 @@ std::string Progress::to_json() const {
   nlohmann::ordered_json json;
   for_each_member(*this, [&](const char* key, const auto& value) { json[key] = value; });
   json["best_loss"] = early_stopping.best_loss;
+  json["plateau_best_loss"] = plateau.best_loss;
   return json.dump();
 }
 
@@ -58,8 +63,12 @@ Progress Progress::from_json(std::string_view text) {
   try {
     const nlohmann::json json = nlohmann::json::parse(text);
     for_each_member(progress, [&](const char* key, auto& value) { read(json.at(key), value); });
-    const nlohmann::json& best = json.at("best_loss");  // null: no validation yet, infinite
-    if (!best.is_null()) best.get_to(progress.early_stopping.best_loss);
+    // null: no validation yet, infinite
+    const auto read_best = [&](const char* key, double& loss) {
+      if (!json.at(key).is_null()) json.at(key).get_to(loss);
+    };
+    read_best("best_loss", progress.early_stopping.best_loss);
+    read_best("plateau_best_loss", progress.plateau.best_loss);
   } catch (const nlohmann::json::exception& error) {
     throw InputError(std::string("a checkpoint's state cannot be read: ") + error.what());
   }

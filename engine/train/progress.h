@@ -6,7 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "engine/train/batch_schedule.h"
 #include "engine/train/early_stopping.h"
+#include "engine/train/learning_rate.h"
 
 namespace batchwise {
 
@@ -26,6 +28,9 @@ struct Progress {
   std::int64_t validated_step = -1;  ///< whose validation early stopping has counted
   bool stopped_early = false;
   EarlyStopping early_stopping;
+  std::int64_t batch_size = 0;  ///< that batch_schedule has come to; 0: still the experiment's
+  BatchStart batch_start;       ///< of that size
+  Plateau plateau;
   std::uint64_t metrics_bytes = 0;  ///< length of metrics.jsonl at this point
 
   /// JSON that reads back exactly.

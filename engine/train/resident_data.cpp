@@ -31,16 +31,6 @@ ResidentData::ResidentData(const Samples& samples, const Normalization& normaliz
       shift_(uploaded_reals(normalization.shift, backend, meter)),
       divisor_(uploaded_reals(normalization.divisor, backend, meter)) {}
 
-std::int64_t ResidentData::planned_bytes(const Samples& samples, const Normalization& normalization,
-                                         const Backend& backend) {
-  const std::int64_t features = samples.count * samples.elements_per_sample() *
-                                static_cast<std::int64_t>(size_in_bytes(samples.type));
-  const std::int64_t labels = samples.labelled() ? samples.count * 4 : 0;
-  const std::int64_t reals =
-      2 * normalization.channels * static_cast<std::int64_t>(size_in_bytes(backend.real()));
-  return features + labels + reals;
-}
-
 ExternalArrays ResidentData::arrays(std::int64_t first) const {
   return {.data = features_.data() + first * sample_bytes_,
           .labels = labels_.data() == nullptr ? nullptr : labels_.data() + first * 4,

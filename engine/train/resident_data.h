@@ -15,11 +15,6 @@ class ResidentData {
   ResidentData(const Samples& samples, const Normalization& normalization, const Backend& backend,
                MemoryMeter& meter);
 
-  /// What it takes on a device, known from shapes alone.
-  [[nodiscard]] static std::int64_t planned_bytes(const Samples& samples,
-                                                  const Normalization& normalization,
-                                                  const Backend& backend);
-
   /// The arrays from sample `first` on.
   [[nodiscard]] ExternalArrays arrays(std::int64_t first = 0) const;
 

@@ -6,29 +6,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numeric>
 #include <stdexcept>
+#include <utility>
 
-#include "engine/data/labels.h"
 #include "engine/error.h"
 #include "engine/memory/free_memory.h"
+#include "engine/train/batch_schedule.h"
 
 namespace batchwise {
 namespace {
 
 constexpr std::size_t index_of(ArenaKind kind) { return static_cast<std::size_t>(kind); }
-
-void check_test_shape(const Dataset& dataset) {
-  if (!dataset.test || dataset.test->shape == dataset.train.shape) return;
-  throw InputError(fmt::format("{} has samples of shape [{}], but {} has [{}]; both must agree",
-                               dataset.test->source, fmt::join(dataset.test->shape, ", "),
-                               dataset.train.source, fmt::join(dataset.train.shape, ", ")));
-}
-
-void check_labelled(const Samples& samples) {
-  if (samples.labelled() || samples.count == 0) return;
-  throw InputError(fmt::format("{} has no labels; training needs one a sample", samples.source));
-}
 
 /// Positions and names of what is not finite in downloaded values.
 template <class T>
@@ -52,216 +40,215 @@ std::string first_of(const Range& values, std::size_t most = 8) {
 
 }  // namespace
 
-std::int64_t MemoryPlan::total_bytes() const {
-  return std::accumulate(arenas.begin(), arenas.end(), std::int64_t{0});
-}
-
-std::int64_t training_part(std::int64_t samples, double validation_split) {
-  return static_cast<std::int64_t>(
-      std::floor(static_cast<double>(samples) * (1.0 - validation_split)));
-}
-
-Dimensions sample_dimensions(const Samples& samples) {
-  Dimensions dimensions;
-  for (const std::int64_t extent : samples.shape) dimensions.push_back(extent);
-  return dimensions;
-}
-
-std::array<std::int64_t, kArenaKinds> combined_arena_bytes(std::span<const Plan> plans) {
-  std::array<std::int64_t, kArenaKinds> bytes{};
-  for (const Plan& plan : plans) {
-    for (std::size_t kind = 0; kind < bytes.size(); ++kind) {
-      bytes[kind] = std::max(bytes[kind], plan.placement.arena_bytes[kind]);
-    }
-  }
-  return bytes;
-}
-
 Session::Session(Experiment experiment, Dataset dataset, SessionUse use)
     : experiment_(std::move(experiment)),
+      asked_(experiment_.training),
       backend_(find_backend(experiment_.precision == Precision::fp64 ? "reference"
-                                                                     : experiment_.device)) {
-  split_and_check(dataset);
-  graph_ = build_graph(experiment_.model, sample_dimensions(dataset.train));
-  check_labels(dataset.train, graph_.classes());
-  if (dataset.test) check_labels(*dataset.test, graph_.classes());
-  normalization_ =
-      compute_normalization(dataset.train, training_samples_, experiment_.data.normalize);
-  experiment_.data.normalize = normalization_.kind;
-  data_type_ = dataset.train.type;
-  resident_bytes_ = ResidentData::planned_bytes(dataset.train, normalization_, backend_);
-  if (test_samples_ > 0) {
-    resident_bytes_ += ResidentData::planned_bytes(*dataset.test, normalization_, backend_);
+                                                                     : experiment_.device)),
+      facts_(examine(experiment_, dataset)),
+      device_(device_facts(backend_, experiment_.numerics)),
+      transient_(backend_, MemorySpace::device, meter_),
+      host_(backend_, MemorySpace::host, host_meter_) {
+  experiment_.data.normalize = facts_.normalization.kind;
+  resolve_batch_size();
+  const TrainingConfig& training = experiment_.training;
+  for (const std::int64_t batch : planned_batch_sizes(experiment_, training_samples())) {
+    check_batch_size(batch);
   }
-  resolve_batch_sizes(dataset);
-  make_plans(dataset);
+  take_plan(fitting(auto_budget()).passes(training.batch_size));
   if (use == SessionUse::plan_only) return;
-  refuse_what_does_not_fit();
   allocate(dataset);
   initialize_weights(weights(), experiment_.seed);
 }
 
-void Session::split_and_check(const Dataset& dataset) {
-  check_labelled(dataset.train);
-  check_test_shape(dataset);
-  all_training_rows_ = dataset.train.count;
-  training_samples_ = training_part(all_training_rows_, experiment_.data.validation_split);
-  validation_samples_ = all_training_rows_ - training_samples_;
-  if (training_samples_ == 0) {
-    throw InputError(
-        fmt::format("data.validation_split = {} leaves none of the {} samples of {} for training",
-                    experiment_.data.validation_split, all_training_rows_, dataset.train.source));
-  }
-  if (experiment_.training.early_stopping.patience > 0 && validation_samples_ == 0) {
-    throw InputError(
-        "training.early_stopping watches the validation loss, but there are no validation samples; "
-        "set data.validation_split");
-  }
-  if (dataset.test) {
-    check_labelled(*dataset.test);
-    test_samples_ = dataset.test->count;
-  }
+/// What the whole plan may take: the user's budget, and no more than there is.
+std::int64_t Session::memory_limit() const {
+  const std::int64_t there_is = backend_.free_bytes() + meter_.current_bytes;
+  const std::int64_t budget = asked_.memory_budget.count;
+  return budget == 0 ? there_is : std::min(budget, there_is);
 }
 
-PlanRequest Session::training_request(std::int64_t batch, std::int64_t micro_batch) const {
-  const std::int64_t last = experiment_.data.drop_last ? 0 : training_samples_ % batch;
-  return {.phase = Phase::training,
-          .batch_size = batch,
-          .micro_batch_size = std::min(micro_batch == 0 ? batch : micro_batch, batch),
-          .last_batch_size = last,
-          .real = backend_.real(),
-          .target = {backend_.device_kind(), experiment_.numerics},
-          .optimizer = experiment_.optimizer,
-          .probabilities = false,
-          .data_type = data_type_,
-          .data_samples = all_training_rows_,
-          .normalization_channels = normalization_.channels};
+/// What "auto" plans with: of what is free, a part is left to the process.
+std::int64_t Session::auto_budget() const {
+  const std::int64_t there_is = backend_memory_budget(backend_) + meter_.current_bytes;
+  const std::int64_t budget = asked_.memory_budget.count;
+  return budget == 0 ? there_is : std::min(budget, there_is);
 }
 
-PlanRequest Session::evaluation_request(std::int64_t samples, std::int64_t rows,
-                                        const Samples& data) const {
-  return {.phase = Phase::evaluation,
-          .batch_size = samples,
-          .micro_batch_size = std::min(samples, rows),
-          .last_batch_size = 0,
-          .real = backend_.real(),
-          .target = {backend_.device_kind(), experiment_.numerics},
-          .optimizer = {},
-          .probabilities = false,
-          .data_type = data.type,
-          .data_samples = samples,
-          .normalization_channels = normalization_.channels};
+/// The experiment as asked for, so that "auto" is resolved for each batch size anew.
+Fitting Session::fitting(std::int64_t budget_bytes) const {
+  return {facts_.graph, experiment_, asked_, facts_.data, device_, budget_bytes};
 }
 
-/// The largest batch whose plans fit in what is free and whose BatchNorm groups are sound.
-std::int64_t Session::largest_batch(const Dataset& dataset) const {
-  const std::int64_t budget = backend_memory_budget(backend_) - resident_bytes_;
-  const std::int64_t micro_batch = experiment_.training.micro_batch_size;
-  const auto fits = [&](std::int64_t batch) {
-    const auto bytes = combined_arena_bytes(unchecked_plans(dataset, batch, micro_batch));
-    return std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0}) <= budget;
-  };
-  const std::int64_t limit = training_samples_;
-  for (std::int64_t batch = largest_that(limit, fits); batch > 0; --batch) {
-    try {
-      check_batchnorm_groups(graph_, training_request(batch, micro_batch));
-      return batch;
-    } catch (const InputError&) {
-      if (batch == 1) throw;
+void Session::resolve_batch_size() {
+  TrainingConfig& training = experiment_.training;
+  if (training.batch_size == 0) {
+    const Fitting fit = fitting(auto_budget());
+    training.batch_size = fit.largest_batch();
+    if (training.batch_size == 0) {
+      check_batchnorm_groups(graph(),
+                             training_request(experiment_, facts_.data, device_, fit.passes(1)));
+      throw InputError(fmt::format("not even a batch of 1 fits in the {} bytes that are free",
+                                   std::max<std::int64_t>(0, fit.budget())));
     }
   }
-  throw InputError(fmt::format("not even a batch of 1 fits in the {} bytes that are free",
-                               std::max<std::int64_t>(0, budget)));
-}
-
-void Session::resolve_batch_sizes(const Dataset& dataset) {
-  TrainingConfig& training = experiment_.training;
-  if (training.batch_size == 0) training.batch_size = largest_batch(dataset);
   if (training.micro_batch_size > training.batch_size) {
     throw InputError(fmt::format("training.micro_batch_size = {} is above training.batch_size = {}",
                                  training.micro_batch_size, training.batch_size));
   }
-  if (steps_per_epoch() == 0) {
+}
+
+/// Throws where updates of this size cannot be planned, or where their plan does not fit.
+void Session::check_batch_size(std::int64_t batch_size) const {
+  if (experiment_.data.drop_last && batch_size > training_samples()) {
     throw InputError(
         fmt::format("data.drop_last = true drops every batch: {} training samples are fewer than "
                     "training.batch_size = {}; use a smaller batch size",
-                    training_samples_, training.batch_size));
+                    training_samples(), batch_size));
   }
+  const Passes passes = fitting(auto_budget()).passes(batch_size);
+  check_batchnorm_groups(graph(), training_request(experiment_, facts_.data, device_, passes));
+  refuse_what_does_not_fit(passes);
+}
+
+void Session::refuse_what_does_not_fit(const Passes& passes) const {
+  const Fitting fit = fitting(memory_limit());
+  const std::int64_t needed = fit.bytes(passes);
+  if (needed <= fit.budget()) return;
+  std::string ways;
+  for (const WayOut& way : fit.ways_out(passes)) {
+    ways += fmt::format("\n  {} ({}): {} bytes, {}", way.how, way.what, way.bytes, way.consequence);
+  }
+  throw InputError(fmt::format(
+      "the plan needs {} bytes for training.batch_size = {} in passes of {}, but {}; {}", needed,
+      passes.batch_size, passes.micro_batch_size,
+      fit.budget() == asked_.memory_budget.count
+          ? fmt::format("training.memory_budget is {}", fit.budget())
+          : fmt::format("{} are free on {}", fit.budget(), backend_.name()),
+      ways.empty()
+          ? "no batch size, micro-batch, checkpointing or optimizer makes it fit: use smaller "
+            "layers (units)"
+          : "what would fit:" + ways));
+}
+
+/// Makes the plan and records what was resolved.
+void Session::take_plan(const Passes& passes) {
+  plan_ = std::make_unique<const RunPlan>(
+      make_run_plan(graph(), experiment_, facts_.data, device_, passes));
+  passes_ = passes;
+  TrainingConfig& training = experiment_.training;
+  training.batch_size = passes.batch_size;
+  const bool whole = passes.micro_batch_size == passes.batch_size && asked_.micro_batch_size == 0;
+  training.micro_batch_size = whole ? 0 : passes.micro_batch_size;
+  training.checkpoint = {.automatic = false, .names = passes.recompute};
 }
 
 std::int64_t Session::steps_per_epoch() const {
   const std::int64_t batch = experiment_.training.batch_size;
-  return experiment_.data.drop_last ? training_samples_ / batch
-                                    : (training_samples_ + batch - 1) / batch;
+  return experiment_.data.drop_last ? training_samples() / batch
+                                    : (training_samples() + batch - 1) / batch;
 }
 
-std::int64_t Session::micro_batch_size() const {
-  const TrainingConfig& training = experiment_.training;
-  return training.micro_batch_size == 0 ? training.batch_size : training.micro_batch_size;
-}
+std::int64_t Session::micro_batch_size() const { return passes_.micro_batch_size; }
 
 std::int64_t Session::micro_batches(std::int64_t batch_samples) const {
   const std::int64_t rows = micro_batch_size();
   return (batch_samples + rows - 1) / rows;
 }
 
-std::vector<Plan> Session::unchecked_plans(const Dataset& dataset, std::int64_t batch_size,
-                                           std::int64_t micro_batch_size) const {
-  // A batch larger than the training set is never full.
-  const std::int64_t batch = std::min(batch_size, training_samples_);
-  const std::int64_t rows = std::min(batch, micro_batch_size == 0 ? batch : micro_batch_size);
-  std::vector<Plan> plans;
-  plans.push_back(make_unchecked_plan(graph_, training_request(batch, rows)));
-  const auto add_evaluation = [&](std::int64_t samples, const Samples& data) {
-    if (samples == 0) return;
-    plans.push_back(make_unchecked_plan(graph_, evaluation_request(samples, rows, data)));
-  };
-  add_evaluation(validation_samples_, dataset.train);
-  if (dataset.test) add_evaluation(test_samples_, *dataset.test);
-  return plans;
-}
-
-void Session::make_plans(const Dataset& dataset) {
-  const TrainingConfig& training = experiment_.training;
-  plans_ = unchecked_plans(dataset, training.batch_size, training.micro_batch_size);
-  check_batchnorm_groups(graph_, plans_.front().request);
-  memory_plan_.arenas = combined_arena_bytes(plans_);
-  memory_plan_.arenas[index_of(ArenaKind::external)] = resident_bytes_;
-}
-
-void Session::refuse_what_does_not_fit() const {
-  const TrainingConfig& training = experiment_.training;
-  const std::int64_t free_bytes = backend_.free_bytes();
-  if (memory_plan_.total_bytes() > free_bytes) {
-    throw InputError(fmt::format(
-        "the plan needs {} bytes for training.batch_size = {} in passes of {}, but {} are free on "
-        "{}; use a smaller training.micro_batch_size (the same results) or batch_size",
-        memory_plan_.total_bytes(), training.batch_size, micro_batch_size(), free_bytes,
-        backend_.name()));
-  }
-}
-
 void Session::allocate(const Dataset& dataset) {
-  arenas_ = Arenas(backend_, combined_arena_bytes(plans_), meter_);
-  training_data_ = ResidentData(dataset.train, normalization_, backend_, meter_);
-  training_.emplace(plans_[0], backend_, arenas_, training_data_.arrays());
-  gradients_ = plans_[0].program.find("gradients");
-  upload_tables(plans_[0], backend_, arenas_);
-  const std::int64_t batch = plans_[0].request.batch_size;
+  const auto arena = [this](ArenaKind kind) {
+    return DeviceBuffer(backend_, training_plan().arena_bytes(kind), meter_);
+  };
+  parameters_ = arena(ArenaKind::parameters);
+  gradients_ = arena(ArenaKind::gradients);
+  optimizer_ = arena(ArenaKind::optimizer);
+  control_ = arena(ArenaKind::control);
+  training_data_ = ResidentData(dataset.train, normalization(), backend_, meter_);
+  if (test_samples() > 0) {
+    test_data_ = ResidentData(*dataset.test, normalization(), backend_, meter_);
+  }
+  bind_or_shrink();
+}
+
+void Session::change_batch_size(std::int64_t batch_size) {
+  check_batch_size(batch_size);
+  const Passes passes = fitting(auto_budget()).passes(batch_size);
+  training_.reset();
+  validation_.reset();
+  test_.reset();
+  take_plan(passes);
+  bind_or_shrink();
+}
+
+/// Where the device refuses what is free by its own word, as when another process was faster,
+/// smaller passes give the same results; without level 4 they would not, and the run ends.
+void Session::bind_or_shrink() {
+  while (true) {
+    try {
+      bind();
+      return;
+    } catch (const OutOfMemory& refused) {
+      const std::optional<Passes> smaller = smaller_passes();
+      if (!smaller || experiment_.numerics == Numerics::fast) throw;
+      notes_.push_back(
+          fmt::format("{}; going on in passes of {} in place of {}, to the same "
+                      "results",
+                      refused.what(), smaller->micro_batch_size, passes_.micro_batch_size));
+      take_plan(*smaller);
+    }
+  }
+}
+
+/// About half as large; nothing where BatchNorm's groups do not allow it.
+std::optional<Passes> Session::smaller_passes() const {
+  const std::int64_t multiple = pass_granularity(graph());
+  if (multiple == 0 || passes_.micro_batch_size <= multiple) return std::nullopt;
+  Passes smaller = passes_;
+  smaller.micro_batch_size = std::max(multiple, passes_.micro_batch_size / 2 / multiple * multiple);
+  return smaller;
+}
+
+/// Lays the plan over the memory there is and binds its passes. Throws OutOfMemory.
+void Session::bind() {
+  transient_base_ = transient_.require(plan_->bytes.transient);
+  host_base_ = host_.require(plan_->bytes.host);
+  const Plan& training = training_plan();
+  // Padding between the columns of partial sums is summed with them: it must be zero.
+  const std::int64_t partial_sums = training.arena_bytes(ArenaKind::partial_sums);
+  if (partial_sums > 0) backend_.zero(transient_base_, partial_sums);
+  training_.emplace(training, backend_, bases_of(training), training_data_.arrays());
+  gradients_value_ = training.program.find("gradients");
+  upload_tables(training, backend_, bases_of(training));
+  const std::int64_t batch = training.request.batch_size;
   prepare_passes(*training_, batch);
-  const std::int64_t last = training_samples_ % batch;
+  const std::int64_t last = training_samples() % batch;
   if (last > 0) prepare_passes(*training_, last);
-  std::size_t next = 1;
-  if (validation_samples_ > 0) {
-    validation_.emplace(plans_[next++], backend_, arenas_,
-                        training_data_.arrays(training_samples_));
-    prepare_passes(*validation_, validation_samples_);
+  if (plan_->validation) {
+    validation_.emplace(*plan_->validation, backend_, bases_of(*plan_->validation),
+                        training_data_.arrays(training_samples()));
+    prepare_passes(*validation_, validation_samples());
   }
-  if (test_samples_ > 0) {
-    test_data_ = ResidentData(*dataset.test, normalization_, backend_, meter_);
-    test_.emplace(plans_[next], backend_, arenas_, test_data_.arrays());
-    prepare_passes(*test_, test_samples_);
+  if (plan_->test) {
+    test_.emplace(*plan_->test, backend_, bases_of(*plan_->test), test_data_.arrays());
+    prepare_passes(*test_, test_samples());
   }
+}
+
+/// Where the arenas of one of the run's plans begin.
+std::array<std::byte*, kArenaKinds> Session::bases_of(const Plan& plan) const {
+  std::array<std::byte*, kArenaKinds> bases{};
+  bases[index_of(ArenaKind::parameters)] = parameters_.data();
+  bases[index_of(ArenaKind::gradients)] = gradients_.data();
+  bases[index_of(ArenaKind::optimizer)] = optimizer_.data();
+  bases[index_of(ArenaKind::control)] = control_.data();
+  bases[index_of(ArenaKind::host)] = host_base_;
+  const TransientLayout layout =
+      transient_layout(plan, training_plan().arena_bytes(ArenaKind::partial_sums));
+  for (const ArenaKind kind : {ArenaKind::partial_sums, ArenaKind::batch, ArenaKind::activations}) {
+    bases[index_of(kind)] = transient_base_ + layout.offset_bytes[index_of(kind)];
+  }
+  return bases;
 }
 
 void Session::check_ids(std::span<const std::int32_t> sample_ids) const {
@@ -270,7 +257,7 @@ void Session::check_ids(std::span<const std::int32_t> sample_ids) const {
     throw std::invalid_argument("update takes 1 to batch_size sample ids");
   }
   for (const std::int32_t id : sample_ids) {
-    if (id < 0 || id >= all_training_rows_) {
+    if (id < 0 || id >= facts_.data.rows) {
       throw std::invalid_argument(fmt::format("there is no training sample {}", id));
     }
   }
@@ -278,6 +265,7 @@ void Session::check_ids(std::span<const std::int32_t> sample_ids) const {
 
 UpdateStatus Session::update(std::span<const std::int32_t> sample_ids, std::int64_t step,
                              double learning_rate) {
+  if (!training_) throw std::logic_error("update() after memory was refused");
   check_ids(sample_ids);
   const auto batch = static_cast<std::int64_t>(sample_ids.size());
   const std::int64_t rows_at_most = training_plan().request.micro_batch_size;
@@ -299,7 +287,7 @@ UpdateStatus Session::update(std::span<const std::int32_t> sample_ids, std::int6
     training_->run_pass(std::min(rows_at_most, batch - first), scalars);
   }
   const SampleRange own{0, batch, batch};
-  communicator_.reduce_partial_sums(training_->view(gradients_), own);
+  communicator_.reduce_partial_sums(training_->view(gradients_value_), own);
   return training_->run_update(scalars);
 }
 
@@ -318,7 +306,7 @@ std::vector<std::int32_t> Session::nonfinite_samples(
 
 std::vector<std::string> Session::nonfinite_gradients() const {
   const Plan& plan = training_plan();
-  const std::vector<std::byte> values = training_->download(gradients_, 1);
+  const std::vector<std::byte> values = training_->download(gradients_value_, 1);
   std::vector<std::string> names;
   for (const ParameterPlace& place : plan.parameters.places) {
     if (plan.program.find(place.spec.name + ".gradient") == kNoValue) continue;
@@ -358,7 +346,7 @@ std::optional<SplitResult> Session::evaluate_test() {
 ParameterArena Session::weights() const {
   return {.backend = &backend_,
           .layout = &training_plan().parameters,
-          .base = arenas_[ArenaKind::parameters].data(),
+          .base = parameters_.data(),
           .with_running = true};
 }
 
@@ -367,7 +355,7 @@ ParameterArena Session::optimizer_slot(int slot) const {
                              static_cast<std::int64_t>(size_in_bytes(backend_.real()));
   return {.backend = &backend_,
           .layout = &training_plan().parameters,
-          .base = arenas_[ArenaKind::optimizer].data() + slot * bytes,
+          .base = optimizer_.data() + slot * bytes,
           .with_running = false};
 }
 

@@ -7,24 +7,17 @@
 #include <string>
 #include <vector>
 
-#include "engine/data/dataset.h"
-#include "engine/data/normalization.h"
 #include "engine/execute/communicator.h"
 #include "engine/execute/executor.h"
+#include "engine/memory/pool.h"
 #include "engine/model/experiment.h"
-#include "engine/model/graph.h"
+#include "engine/plan/fit.h"
 #include "engine/train/evaluation.h"
-#include "engine/train/learning_rate.h"
 #include "engine/train/resident_data.h"
+#include "engine/train/run_facts.h"
 #include "engine/train/weights.h"
 
 namespace batchwise {
-
-/// Bytes a run plans to hold at once, by category.
-struct MemoryPlan {
-  std::array<std::int64_t, kArenaKinds> arenas{};  ///< external: the resident data
-  [[nodiscard]] std::int64_t total_bytes() const;
-};
 
 enum class SessionUse {
   train,
@@ -42,20 +35,34 @@ class Session {
 
   /// With every "auto" resolved.
   [[nodiscard]] const Experiment& experiment() const { return experiment_; }
-  [[nodiscard]] const Graph& graph() const { return graph_; }
+  [[nodiscard]] const Graph& graph() const { return facts_.graph; }
   [[nodiscard]] const Backend& backend() const { return backend_; }
-  [[nodiscard]] const Normalization& normalization() const { return normalization_; }
-  [[nodiscard]] const Plan& training_plan() const { return plans_.front(); }
-  [[nodiscard]] const MemoryPlan& memory_plan() const { return memory_plan_; }
+  [[nodiscard]] const Normalization& normalization() const { return facts_.normalization; }
+  [[nodiscard]] const RunPlan& plan() const { return *plan_; }
+  [[nodiscard]] const Plan& training_plan() const { return plan_->training; }
+  /// Bytes the present plan takes, by category.
+  [[nodiscard]] const Footprint& memory_plan() const { return plan_->bytes.footprint; }
+  /// The most that the device's allocator held at once.
   [[nodiscard]] std::int64_t peak_bytes() const { return meter_.peak_bytes; }
+  /// What is taken of the device for the transient block: of the largest plan so far.
+  [[nodiscard]] std::int64_t pool_bytes() const { return transient_.reserved_bytes(); }
 
-  [[nodiscard]] std::int64_t training_samples() const { return training_samples_; }
-  [[nodiscard]] std::int64_t validation_samples() const { return validation_samples_; }
-  [[nodiscard]] std::int64_t test_samples() const { return test_samples_; }
+  [[nodiscard]] std::int64_t training_samples() const { return facts_.data.training_samples; }
+  [[nodiscard]] std::int64_t validation_samples() const { return facts_.data.validation_samples; }
+  [[nodiscard]] std::int64_t test_samples() const { return facts_.data.test_samples; }
   [[nodiscard]] std::int64_t steps_per_epoch() const;
   /// Samples a pass holds at most.
   [[nodiscard]] std::int64_t micro_batch_size() const;
   [[nodiscard]] std::int64_t micro_batches(std::int64_t batch_samples) const;
+
+  /// Goes on with updates of so many samples: plans anew, keeps weights, running statistics and
+  /// optimizer state, and takes more memory only where the pool has too little. What was "auto" is
+  /// resolved anew. Throws InputError where the batch cannot be planned or does not fit, and then
+  /// nothing has changed; OutOfMemory where the device refused even the smallest passes, after
+  /// which the weights are there still but no update can be made.
+  void change_batch_size(std::int64_t batch_size);
+  /// What the user should know and was not asked, such as smaller passes than planned; each once.
+  [[nodiscard]] std::vector<std::string> take_notes() { return std::exchange(notes_, {}); }
 
   /// One weight update on the samples of these ids, 1 to batch_size of them. Returns its status;
   /// the weights are untouched when it is not finite. std::invalid_argument for ids that do not
@@ -79,50 +86,43 @@ class Session {
       std::span<const std::int32_t> sample_ids) const;
   [[nodiscard]] std::vector<std::string> nonfinite_gradients() const;
 
-  void split_and_check(const Dataset& dataset);
-  void resolve_batch_sizes(const Dataset& dataset);
-  [[nodiscard]] std::int64_t largest_batch(const Dataset& dataset) const;
-  [[nodiscard]] std::vector<Plan> unchecked_plans(const Dataset& dataset, std::int64_t batch_size,
-                                                  std::int64_t micro_batch_size) const;
-  void refuse_what_does_not_fit() const;
-  void check_ids(std::span<const std::int32_t> sample_ids) const;
-  void make_plans(const Dataset& dataset);
+  [[nodiscard]] std::int64_t memory_limit() const;
+  [[nodiscard]] Fitting fitting(std::int64_t budget_bytes) const;
+  [[nodiscard]] std::int64_t auto_budget() const;
+  void resolve_batch_size();
+  void check_batch_size(std::int64_t batch_size) const;
+  void take_plan(const Passes& passes);
+  void refuse_what_does_not_fit(const Passes& passes) const;
   void allocate(const Dataset& dataset);
-  [[nodiscard]] PlanRequest training_request(std::int64_t batch, std::int64_t micro_batch) const;
-  [[nodiscard]] PlanRequest evaluation_request(std::int64_t samples, std::int64_t rows,
-                                               const Samples& data) const;
+  void bind();
+  void bind_or_shrink();
+  [[nodiscard]] std::optional<Passes> smaller_passes() const;
+  [[nodiscard]] std::array<std::byte*, kArenaKinds> bases_of(const Plan& plan) const;
+  void check_ids(std::span<const std::int32_t> sample_ids) const;
 
-  Experiment experiment_;
+  Experiment experiment_;  ///< resolved
+  TrainingConfig asked_;   ///< as the user wrote it, "auto" included
   const Backend& backend_;
   SingleProcess communicator_;
-  Normalization normalization_;
-  Graph graph_;
-  ElementType data_type_ = ElementType::u8;
-  std::int64_t resident_bytes_ = 0;
-  std::int64_t all_training_rows_ = 0;  ///< training and validation samples of the training file
-  std::int64_t training_samples_ = 0;
-  std::int64_t validation_samples_ = 0;
-  std::int64_t test_samples_ = 0;
-  std::vector<Plan> plans_;  ///< training; validation and test where there are such samples
-  MemoryPlan memory_plan_;
+  RunFacts facts_;
+  DeviceFacts device_;
+  Passes passes_;
+  std::unique_ptr<const RunPlan> plan_;  ///< executors point into it
+  std::vector<std::string> notes_;
+
   MemoryMeter meter_;
-  Arenas arenas_;
-  ResidentData training_data_;
-  ResidentData test_data_;
-  ValueId gradients_ = kNoValue;  ///< of the training plan: the whole arena
+  MemoryMeter host_meter_;
+  DeviceBuffer parameters_, gradients_, optimizer_, control_;
+  ResidentData training_data_, test_data_;
+  MemoryPool transient_;
+  MemoryPool host_;
+  std::byte* transient_base_ = nullptr;
+  std::byte* host_base_ = nullptr;
+
+  ValueId gradients_value_ = kNoValue;  ///< of the training plan: the whole arena
   std::optional<Executor> training_;
   std::optional<Executor> validation_;
   std::optional<Executor> test_;
 };
-
-/// Samples kept for training: floor(samples * (1 - validation_split)), from the first on.
-[[nodiscard]] std::int64_t training_part(std::int64_t samples, double validation_split);
-
-/// The shape of one sample as the graph sees it.
-[[nodiscard]] Dimensions sample_dimensions(const Samples& samples);
-
-/// The arenas several plans need when they run one after the other: each the largest.
-[[nodiscard]] std::array<std::int64_t, kArenaKinds> combined_arena_bytes(
-    std::span<const Plan> plans);
 
 }  // namespace batchwise

@@ -18,11 +18,11 @@ Json hardware_of(const Backend& backend) {
   return backend.hardware().empty() ? Json() : Json(backend.hardware());
 }
 
-Json memory_of(const MemoryPlan& plan) {
+Json memory_of(const Footprint& footprint) {
   Json memory = Json::object();
-  for (int kind = 0; kind < kArenaKinds; ++kind) {
-    memory[std::string(name_of(static_cast<ArenaKind>(kind)))] =
-        plan.arenas[static_cast<std::size_t>(kind)];
+  for (int index = 0; index < kMemoryCategories; ++index) {
+    const auto category = static_cast<MemoryCategory>(index);
+    memory[std::string(name_of(category))] = footprint[category];
   }
   return memory;
 }
@@ -72,9 +72,10 @@ std::string to_json(const TrainingSummary& summary, const Session& session) {
   json["training_samples"] = session.training_samples();
   json["validation_samples"] = session.validation_samples();
   json["test_samples"] = session.test_samples();
-  json["batch_size"] = experiment.training.batch_size;
-  json["micro_batch_size"] = session.micro_batch_size();
-  json["learning_rate"] = LearningRate(experiment, session.steps_per_epoch()).peak();
+  json["batch_size"] = summary.batch_size;
+  json["micro_batch_size"] = summary.micro_batch_size;
+  json["final_batch_size"] = experiment.training.batch_size;
+  json["learning_rate"] = summary.learning_rate;
   json["experiment"] = experiment.name;
   json["seed"] = experiment.seed;
   json["device"] = session.backend().name();

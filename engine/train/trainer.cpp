@@ -10,6 +10,7 @@
 
 #include "engine/data/shuffle.h"
 #include "engine/files/durable_file.h"
+#include "engine/report/html.h"
 #include "engine/report/metrics.h"
 #include "engine/report/run_report.h"
 
@@ -20,9 +21,6 @@ double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-constexpr const char* kBestPrefix = "best/";
-std::string slot_prefix(int slot) { return fmt::format("optimizer_{}/", slot); }
-
 std::string resume_hint(const RunFolder* folder) {
   if (folder == nullptr) return "";
   return fmt::format("; train --resume --out {} continues", folder->path().string());
@@ -30,66 +28,26 @@ std::string resume_hint(const RunFolder* folder) {
 
 }  // namespace
 
-Checkpoint make_checkpoint(const Session& session, const Progress& progress,
-                           std::span<const std::byte> best_weights) {
-  Checkpoint checkpoint;
-  checkpoint.state = progress.to_json();
-  checkpoint.tensors = download_tensors(session.weights());
-  const auto add = [&](std::vector<TensorData> tensors) {
-    std::move(tensors.begin(), tensors.end(), std::back_inserter(checkpoint.tensors));
-  };
-  for (int slot = 0; slot < session.optimizer_slots(); ++slot) {
-    add(download_tensors(session.optimizer_slot(slot), slot_prefix(slot)));
-  }
-  if (!best_weights.empty()) {
-    add(tensors_from_bytes(session.weights(), best_weights, kBestPrefix));
-  }
-  return checkpoint;
-}
-
 Trainer::Trainer(Session& session, const RunFolder* folder, TrainerOptions options)
     : session_(session),
       folder_(folder),
       options_(std::move(options)),
       experiment_(session.experiment()),
+      batch_sizes_(planned_batch_sizes(experiment_, session.training_samples())),
       learning_rate_(experiment_, session.steps_per_epoch()),
       order_(static_cast<std::size_t>(session.training_samples())),
       started_(now_seconds() - options_.seconds_spent),
       checkpointed_(now_seconds()) {
+  summary_.batch_size = experiment_.training.batch_size;
+  summary_.micro_batch_size = session.micro_batch_size();
+  summary_.learning_rate = learning_rate_.peak();
+  if (experiment_.batch_schedule.kind == BatchScheduleKind::plateau &&
+      session.validation_samples() == 0) {
+    throw InputError(
+        "batch_schedule watches the validation loss, but there are no validation samples; set "
+        "data.validation_split");
+  }
   if (folder_ != nullptr) checkpoints_.emplace(folder_->checkpoints());
-}
-
-void Trainer::restore() {
-  restored_ = true;
-  if (!checkpoints_) return;
-  const std::optional<CheckpointStore::Loaded> loaded = checkpoints_->load_newest();
-  if (!loaded) return;
-  if (options_.observer != nullptr) {
-    for (const std::string& damage : loaded->damaged) options_.observer->on_note(damage);
-  }
-  const std::string source = loaded->file.string();
-  const auto& tensors = loaded->checkpoint.tensors;
-  const auto with_prefix = [&](const std::string& prefix) {
-    std::vector<TensorData> chosen;
-    for (const TensorData& tensor : tensors) {
-      const bool prefixed = tensor.name.find('/') != std::string::npos;
-      if (prefix.empty() ? !prefixed : tensor.name.starts_with(prefix)) chosen.push_back(tensor);
-    }
-    return chosen;
-  };
-  progress_ = Progress::from_json(loaded->checkpoint.state);
-  const ParameterArena weights = session_.weights();
-  const std::vector<TensorData> best = with_prefix(kBestPrefix);
-  if (!best.empty()) {
-    upload_tensors(weights, best, source, kBestPrefix);
-    best_weights_ = download_bytes(weights);
-  }
-  upload_tensors(weights, with_prefix(""), source);
-  for (int slot = 0; slot < session_.optimizer_slots(); ++slot) {
-    const std::string prefix = slot_prefix(slot);
-    upload_tensors(session_.optimizer_slot(slot), with_prefix(prefix), source, prefix);
-  }
-  seconds_before_ = progress_.seconds;
 }
 
 TrainingSummary Trainer::run() {
@@ -99,6 +57,10 @@ TrainingSummary Trainer::run() {
     if (progress_.step == 0) save_checkpoint();
   }
   while (progress_.epoch <= experiment_.training.epochs && !progress_.stopped_early) {
+    if (progress_.samples_in_epoch == 0) {
+      if (const Stop stop = limit_reached(); stop != Stop::none) return finish(stop);
+      follow_batch_schedule();
+    }
     begin_epoch();
     const Stop stop = train_epoch();
     if (stop != Stop::none) return finish(stop);
@@ -114,6 +76,54 @@ void Trainer::refuse_to_forget() const {
   if (newest && newest->step > 0) {
     throw std::logic_error("the run has checkpoints: call restore() before run()");
   }
+}
+
+void Trainer::follow_batch_schedule() {
+  const std::int64_t before = experiment_.training.batch_size;
+  const std::int64_t after = scheduled_batch_size(experiment_.batch_schedule, batch_sizes_, before,
+                                                  progress_.epoch - 1, progress_.plateau);
+  if (after != before) change_batch_size(after);
+}
+
+/// Takes the session to the batch size that progress_ has come to.
+void Trainer::use_batch_size() {
+  session_.change_batch_size(progress_.batch_size);
+  learning_rate_ = LearningRate(experiment_, session_.steps_per_epoch(), progress_.batch_start);
+  const std::vector<std::string> notes = session_.take_notes();
+  if (options_.observer == nullptr) return;
+  for (const std::string& note : notes) options_.observer->on_note(note);
+}
+
+/// Between two epochs, so the last checkpoint holds the state of this moment.
+void Trainer::change_batch_size(std::int64_t batch_size) {
+  const std::int64_t before = experiment_.training.batch_size;
+  progress_.batch_size = batch_size;
+  progress_.batch_start = {.steps = progress_.step, .epochs = progress_.epoch - 1};
+  progress_.plateau.epochs_since_best = 0;
+  try {
+    use_batch_size();
+  } catch (const InputError& error) {
+    throw RunError(fmt::format(
+        "epoch {}: the batch cannot grow from {} to {}: {}; the weights are those of step {}, "
+        "which the last checkpoint holds. Free memory, or choose another --device{}",
+        progress_.epoch, before, batch_size, error.what(), progress_.step, resume_hint(folder_)));
+  }
+  tell_batch_size(before);
+}
+
+void Trainer::tell_batch_size(std::int64_t before) {
+  const BatchSizeMetrics metrics{.epoch = progress_.epoch,
+                                 .step = progress_.step,
+                                 .batch_size = experiment_.training.batch_size,
+                                 .micro_batch_size = session_.micro_batch_size(),
+                                 .learning_rate = learning_rate_.at(progress_.step + 1),
+                                 .planned_bytes = session_.memory_plan().total_bytes()};
+  if (metrics_) log(batch_size_metrics_line(metrics));
+  if (options_.observer == nullptr) return;
+  options_.observer->on_note(
+      fmt::format("epoch {}: batch {} -> {} in passes of {}, learning rate {:g}, planned {}",
+                  metrics.epoch, before, metrics.batch_size, metrics.micro_batch_size,
+                  metrics.learning_rate, bytes_text(metrics.planned_bytes)));
 }
 
 void Trainer::begin_epoch() {
@@ -235,6 +245,9 @@ void Trainer::validate(bool end_of_epoch) {
 
 void Trainer::end_epoch() {
   validate(true);
+  if (experiment_.batch_schedule.kind == BatchScheduleKind::plateau) {
+    progress_.plateau.note(validation_->loss, experiment_.batch_schedule.min_delta);
+  }
   write_epoch_metrics();
   progress_.epoch += 1;
   progress_.samples_in_epoch = 0;
@@ -273,7 +286,7 @@ TrainingSummary Trainer::finish(Stop stop) {
     measured_step_ = -1;
   }
   measure_validation();
-  TrainingSummary summary;
+  TrainingSummary summary = summary_;
   summary.test = session_.evaluate_test();
   summary.validation = validation_;
   summary.stopped_by = stop == Stop::max_steps        ? "max_steps"

@@ -25,6 +25,10 @@ struct TrainingSummary {
   std::string weights_sha256;
   std::int64_t planned_bytes = 0;
   std::int64_t peak_bytes = 0;
+  // With batch_schedule these are of the start of the run; progress and the session have the last.
+  std::int64_t batch_size = 0;
+  std::int64_t micro_batch_size = 0;
+  double learning_rate = 0.0;  ///< the peak
 };
 
 /// What the loop tells while it runs; every call is from the training thread.
@@ -61,13 +65,18 @@ class Trainer {
   /// Continues from the newest whole checkpoint of the folder; from the start where there is none.
   void restore();
   /// Trains to the end and returns the summary. Throws RunError when an update is not finite
-  /// (on_nonfinite = "stop") or a file cannot be written, Interrupted when asked to stop.
+  /// (on_nonfinite = "stop"), a file cannot be written or there is no memory for a larger batch,
+  /// Interrupted when asked to stop.
   TrainingSummary run();
 
  private:
   enum class Stop { none, max_steps, max_seconds, early_stopping };
 
   void refuse_to_forget() const;
+  void follow_batch_schedule();
+  void change_batch_size(std::int64_t batch_size);
+  void use_batch_size();
+  void tell_batch_size(std::int64_t before);
   void begin_epoch();
   [[nodiscard]] Stop train_epoch();
   [[nodiscard]] std::int64_t next_batch_size() const;
@@ -88,8 +97,10 @@ class Trainer {
   Session& session_;
   const RunFolder* folder_;
   TrainerOptions options_;
-  const Experiment& experiment_;
+  const Experiment& experiment_;  ///< of the session: with the present batch size
+  std::vector<std::int64_t> batch_sizes_;
   LearningRate learning_rate_;
+  TrainingSummary summary_;  ///< filled in as it becomes known
   Progress progress_;
   std::vector<std::int32_t> order_;
   std::optional<SplitResult> validation_;  ///< of the weights after step measured_step_

@@ -14,7 +14,7 @@ namespace batchwise {
 namespace {
 
 bool included(const ParameterPlace& place, bool with_running) {
-  return with_running || place.spec.role == ParameterRole::trainable;
+  return with_running || place.trained();
 }
 
 double initial_value(const ParameterSpec& spec, std::int64_t element, std::uint64_t seed) {

@@ -16,7 +16,7 @@ struct ParameterArena {
   const Backend* backend = nullptr;
   const ParameterLayout* layout = nullptr;
   std::byte* base = nullptr;
-  bool with_running = false;  ///< the weights' arena has the running statistics behind the weights
+  bool with_running = false;  ///< the weights' arena: frozen ones and running statistics too
 };
 
 /// Draws the initial weights: they depend on (seed, tensor name, element) alone. glorot_uniform is

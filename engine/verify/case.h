@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/execute/backend.h"
 #include "kernels/ops/kernel.h"
 #include "kernels/ops/tensor_view.h"
 
@@ -39,6 +40,7 @@ struct Operand {
   Dimensions shape;
   Dimensions strides;
   Slice slice = Slice::whole;
+  MemorySpace space = MemorySpace::device;
   std::int64_t misalignment = 0;  ///< elements by which the first is off its allocation's start
   std::vector<std::byte> bytes;   ///< from the first element to the last, padding 0xFF
 

@@ -113,6 +113,11 @@ Operand CaseBuilder::integer_vector(std::string name, std::int64_t size, const F
   return array(std::move(name), ElementType::i32, {size}, {1}, fill);
 }
 
+Operand CaseBuilder::integer_matrix(std::string name, std::int64_t rows, std::int64_t columns,
+                                    const Fill& fill) {
+  return array(std::move(name), ElementType::i32, {rows, columns}, {pitch(columns), 1}, fill);
+}
+
 Operand CaseBuilder::data_set(std::string name, ElementType type, std::int64_t samples,
                               std::int64_t features, const Fill& fill) {
   Operand operand = array(std::move(name), type, {samples, features}, {features, 1}, fill);

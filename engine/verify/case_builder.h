@@ -44,6 +44,8 @@ class CaseBuilder {
                                const Fill& fill = {});
   [[nodiscard]] Operand vector(std::string name, std::int64_t size, const Fill& fill = {});
   [[nodiscard]] Operand integer_vector(std::string name, std::int64_t size, const Fill& fill = {});
+  [[nodiscard]] Operand integer_matrix(std::string name, std::int64_t rows, std::int64_t columns,
+                                       const Fill& fill = {});
   /// Samples of a data set, without padding, u8 or f32.
   [[nodiscard]] Operand data_set(std::string name, ElementType type, std::int64_t samples,
                                  std::int64_t features, const Fill& fill);

@@ -1,4 +1,4 @@
-// The cases of gather, dense, activation, dropout, softmax and the loss.
+// The cases of gather, dense, activation, sign_bits, dropout, softmax and the loss.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -141,6 +141,28 @@ void activation_backward(CaseBuilder& c, const Sizes& sizes, std::size_t functio
   c.work(product(sizes) * 4);
 }
 
+void activation_backward_bits(CaseBuilder& c, const Sizes& sizes, std::size_t function) {
+  const std::int64_t rows = sizes[0], features = sizes[1];
+  // Bits behind the last feature are random too.
+  const auto word = [&c] {
+    return static_cast<double>(static_cast<std::int32_t>(c.draw().word()));
+  };
+  const int dy = c.input(by_rows(c.matrix("dy", rows, features, of_all_magnitudes(c))));
+  c.input(by_rows(c.integer_matrix("bits", rows, sign_words(features), word)));
+  c.output_or_over(by_rows(c.matrix("dx", rows, features)), dy);
+  c.attributes({{"function", static_cast<double>(function)}});
+  c.any_split(rows);
+  c.work(product(sizes) * 4);
+}
+
+void sign_bits(CaseBuilder& c, const Sizes& sizes, std::size_t) {
+  const std::int64_t rows = sizes[0], features = sizes[1];
+  c.input(by_rows(c.matrix("y", rows, features, of_all_magnitudes(c))));
+  c.output(by_rows(c.integer_matrix("bits", rows, sign_words(features))));
+  c.any_split(rows);
+  c.work(product(sizes) * 4);
+}
+
 constexpr std::array kRates = {0.0, 0.2, 0.5, 0.9};
 
 void dropout(CaseBuilder& c, const Sizes& sizes, std::size_t variant) {
@@ -199,6 +221,29 @@ void softmax_cross_entropy(CaseBuilder& c, const Sizes& sizes, std::size_t varia
   }
   c.any_split(rows);
   c.work(product(sizes) * 10);
+}
+
+/// A matrix and where it is copied to, in the same layout; one of them in the host's memory.
+void transfer(CaseBuilder& c, const Sizes& sizes, MemorySpace from, MemorySpace to) {
+  const std::int64_t rows = sizes[0], features = sizes[1];
+  Operand source = by_rows(c.matrix("from", rows, features, of_all_magnitudes(c)));
+  Operand copy = source;
+  copy.name = "to";
+  std::fill(copy.bytes.begin(), copy.bytes.end(), std::byte{0xFF});  // as what is to be written
+  source.space = from;
+  copy.space = to;
+  c.input(std::move(source));
+  c.output(std::move(copy));
+  c.any_split(rows);
+  c.work(product(sizes));
+}
+
+void copy_to_host(CaseBuilder& c, const Sizes& sizes, std::size_t) {
+  transfer(c, sizes, MemorySpace::device, MemorySpace::host);
+}
+
+void copy_from_host(CaseBuilder& c, const Sizes& sizes, std::size_t) {
+  transfer(c, sizes, MemorySpace::host, MemorySpace::device);
 }
 
 const std::vector<std::string_view> kRowsFeatures = {"rows", "features"};
@@ -275,6 +320,13 @@ std::vector<OperationCases> layer_cases() {
        map_shapes(),
        {600, 3000},
        activation_backward},
+      {"activation_backward_bits",
+       kRowsFeatures,
+       {"relu", "leaky_relu"},
+       map_shapes(),
+       {600, 3000},
+       activation_backward_bits},
+      {"sign_bits", kRowsFeatures, {""}, map_shapes(), {600, 3000}, sign_bits},
       {"dropout",
        kRowsFeatures,
        {"rate 0", "rate 0.2", "rate 0.5", "rate 0.9"},
@@ -288,6 +340,8 @@ std::vector<OperationCases> layer_cases() {
        row_shapes(),
        {600, 3000},
        softmax_cross_entropy},
+      {"copy_to_host", kRowsFeatures, {""}, map_shapes(), {600, 3000}, copy_to_host},
+      {"copy_from_host", kRowsFeatures, {""}, map_shapes(), {600, 3000}, copy_from_host},
   };
 }
 

@@ -54,7 +54,7 @@ PlanRun::PlanRun(const Backend& backend, const Network& network, Phase phase,
   fill(backend_, external_[kDivisor], meter_,
        std::vector<float>{network.data_type == ElementType::u8 ? 255.0f : 1.5f});
   initialize_weights(weights(), seed);
-  if (phase == Phase::training) upload_tables(plan_, backend_, arenas_);
+  if (phase == Phase::training) upload_tables(plan_, backend_, arenas_.bases());
 }
 
 void PlanRun::load(const Samples& samples) {

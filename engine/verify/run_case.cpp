@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "engine/memory/arena.h"
+#include "engine/memory/pool.h"
 #include "engine/operations/operation.h"
 #include "kernels/reference/kernels.h"
 #include "kernels/reference/running_error.h"
@@ -26,12 +27,14 @@ T load(const std::byte* bytes, std::int64_t index) {
   return value;
 }
 
-/// A device's copy of an operand: [sentinel | misalignment | elements | sentinel]. The emulated
+/// A backend's copy of an operand: [sentinel | misalignment | elements | sentinel]. The emulated
 /// device itself reports accesses beyond an allocation, reads too, and gets no sentinels.
 class DeviceOperand {
  public:
   DeviceOperand(const Backend& backend, const Operand& operand, MemoryMeter& meter)
-      : backend_(backend), operand_(operand) {
+      : backend_(backend),
+        operand_(operand),
+        host_memory_(backend, MemorySpace::host, meter, MemoryForm::plain) {
     const std::int64_t sentinel = backend.emulates() ? 0 : kSentinelBytes;
     first_ =
         sentinel + operand.misalignment * static_cast<std::int64_t>(size_in_bytes(operand.type));
@@ -40,15 +43,26 @@ class DeviceOperand {
                  kSentinel);
     std::copy(operand.bytes.begin(), operand.bytes.end(), host_.begin() + first_);
     if (host_.empty()) host_.push_back(kSentinel);  // no memory is no address either
+    if (operand.space == MemorySpace::host) {
+      data_ = host_memory_.require(bytes());
+      std::copy(host_.begin(), host_.end(), data_);
+      return;
+    }
     device_ = DeviceBuffer(backend, bytes(), meter);
-    backend.upload(device_.data(), host_.data(), bytes());
+    data_ = device_.data();
+    backend.upload(data_, host_.data(), bytes());
   }
 
-  [[nodiscard]] std::byte* first() const { return device_.data() + first_; }
+  [[nodiscard]] std::byte* first() const { return data_ + first_; }
 
   /// Appends the operand's bytes to the results, and what was written around them.
   void download(Results& results) {
-    backend_.download(host_.data(), device_.data(), bytes());
+    if (operand_.space == MemorySpace::host) {
+      backend_.wait();
+      std::copy_n(data_, bytes(), host_.begin());
+    } else {
+      backend_.download(host_.data(), data_, bytes());
+    }
     const auto begin = host_.begin() + first_;
     const auto end = begin + static_cast<std::ptrdiff_t>(operand_.bytes.size());
     const auto written = [](std::byte byte) { return byte != kSentinel; };
@@ -69,7 +83,9 @@ class DeviceOperand {
   const Operand& operand_;
   std::int64_t first_ = 0;
   std::vector<std::byte> host_;
-  DeviceBuffer device_;
+  DeviceBuffer device_;     ///< or, in MemorySpace::host:
+  MemoryPool host_memory_;  ///< of which the backend may write to what `data_` says
+  std::byte* data_ = nullptr;
 };
 
 [[nodiscard]] Kernel find_in(KernelTable table, const std::string& operation) {

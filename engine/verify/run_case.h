@@ -16,7 +16,7 @@ struct Results {
   std::string stray_write;  ///< what was written around the operands; empty: nothing
 };
 
-/// Every operand in a device allocation of its own, between sentinels; the passes one after the
+/// Every operand in an allocation of its own, between sentinels; the passes one after the
 /// other. Throws what the backend throws.
 [[nodiscard]] Results run_on_device(const Backend& backend, const Case& test, Numerics numerics);
 

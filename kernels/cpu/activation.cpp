@@ -1,6 +1,8 @@
-// activation_forward and activation_backward: the scalar functions of the reference in float, which
-// the compiler vectorises.
+// activation_forward, activation_backward and its form on bits: the scalar functions of the
+// reference in float, which the compiler vectorises.
 #include "kernels/cpu/activation.h"
+
+#include <algorithm>
 
 #include "kernels/cpu/operations.h"
 #include "kernels/cpu/parallel.h"
@@ -11,6 +13,7 @@ namespace {
 
 using Forward = ActivationForwardArguments<float, float>;
 using Backward = ActivationBackwardArguments<float, float>;
+using BackwardBits = ActivationBackwardBitsArguments<float, float>;
 
 /// Elements may be worked on in place, which the simd pragma tells the compiler is no obstacle.
 template <ActivationFunction kFunction>
@@ -36,6 +39,30 @@ void backward(const Backward& a) {
 #pragma omp simd
                       for (std::int64_t f = 0; f < features; ++f) {
                         dx[f] = reference::activation_gradient(kFunction, dy[f], saved[f]);
+                      }
+                    }
+                  });
+}
+
+/// Elements of one word.
+template <ActivationFunction kFunction>
+void backward_word(const float* dy, std::int32_t word, std::int64_t count, float* dx) {
+#pragma omp simd
+  for (std::int64_t f = 0; f < count; ++f) {
+    dx[f] = reference::activation_gradient(kFunction, dy[f], sign_bit(word, f) ? 1.0f : 0.0f);
+  }
+}
+
+template <ActivationFunction kFunction>
+void backward_bits(const BackwardBits& a) {
+  const std::int64_t features = a.dy.columns;
+  parallel_ranges(a.dy.rows, 1, activation_nanoseconds(kFunction, a.dy.rows * features),
+                  [&](std::int64_t begin, std::int64_t end) {
+                    for (std::int64_t row = begin; row < end; ++row) {
+                      for (std::int64_t first = 0; first < features; first += kWordBits) {
+                        backward_word<kFunction>(
+                            a.dy.row(row) + first, a.bits(row, first / kWordBits),
+                            std::min(kWordBits, features - first), a.dx.row(row) + first);
                       }
                     }
                   });
@@ -76,6 +103,15 @@ void activation_backward(const KernelArguments& arguments) {
     case ActivationFunction::tanh: return backward<ActivationFunction::tanh>(a);
     case ActivationFunction::sigmoid: return backward<ActivationFunction::sigmoid>(a);
     case ActivationFunction::gelu: return backward<ActivationFunction::gelu>(a);
+  }
+}
+
+void activation_backward_bits(const KernelArguments& arguments) {
+  const auto a = BackwardBits::from(arguments);
+  if (a.function == ActivationFunction::relu) {
+    backward_bits<ActivationFunction::relu>(a);
+  } else {
+    backward_bits<ActivationFunction::leaky_relu>(a);
   }
 }
 

@@ -8,6 +8,8 @@ namespace batchwise::cpu {
 
 KernelTable kernels() {
   static constexpr KernelEntry kEntries[] = {
+      {"copy_from_host", copy_from_host},
+      {"copy_to_host", copy_to_host},
       {"gather", gather},
       {"dense_forward", dense_forward},
       {"dense_activation_forward", dense_activation_forward},
@@ -17,6 +19,8 @@ KernelTable kernels() {
       {"dense_backward_weight_bias", dense_backward_weight_bias},
       {"activation_forward", activation_forward},
       {"activation_backward", activation_backward},
+      {"activation_backward_bits", activation_backward_bits},
+      {"sign_bits", sign_bits},
       {"dropout", dropout},
       {"batchnorm_statistics", batchnorm_statistics},
       {"batchnorm_normalize", batchnorm_normalize},

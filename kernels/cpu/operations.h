@@ -6,6 +6,8 @@
 
 namespace batchwise::cpu {
 
+void copy_from_host(const KernelArguments& arguments);
+void copy_to_host(const KernelArguments& arguments);
 void gather(const KernelArguments& arguments);
 void dense_forward(const KernelArguments& arguments);
 void dense_activation_forward(const KernelArguments& arguments);
@@ -15,6 +17,8 @@ void dense_backward_bias(const KernelArguments& arguments);
 void dense_backward_weight_bias(const KernelArguments& arguments);
 void activation_forward(const KernelArguments& arguments);
 void activation_backward(const KernelArguments& arguments);
+void activation_backward_bits(const KernelArguments& arguments);
+void sign_bits(const KernelArguments& arguments);
 void dropout(const KernelArguments& arguments);
 void batchnorm_statistics(const KernelArguments& arguments);
 void batchnorm_normalize(const KernelArguments& arguments);

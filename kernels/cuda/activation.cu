@@ -35,6 +35,22 @@ __global__ void __launch_bounds__(kElementwiseThreads)
             activation_gradient<function>(d.z, s.z), activation_gradient<function>(d.w, s.w)));
 }
 
+/// A quad's four bits lie in one word.
+template <ActivationFunction function>
+__global__ void __launch_bounds__(kElementwiseThreads)
+    backward_bits_kernel(MatrixView<const float> dy, MatrixView<const std::int32_t> bits,
+                         MatrixView<float> dx, bool wide) {
+  const Quad quad = quad_of_thread(dy.rows, dy.columns);
+  if (quad.count == 0) return;
+  const float4 d = load(dy, quad, wide);
+  const std::int32_t word = bits(quad.row, quad.column / kWordBits);
+  const auto gradient = [&](float value, int place) {
+    return activation_gradient<function>(value, sign_bit(word, quad.column + place) ? 1.0f : 0.0f);
+  };
+  store(dx, quad, wide,
+        make_float4(gradient(d.x, 0), gradient(d.y, 1), gradient(d.z, 2), gradient(d.w, 3)));
+}
+
 }  // namespace
 
 void activation_forward(const KernelArguments& arguments) {
@@ -53,6 +69,17 @@ void activation_backward(const KernelArguments& arguments) {
     launch<backward_kernel<function>>(shape_of_map(a.dy.rows, a.dy.columns), arguments.stream, a.dy,
                                       a.saved, a.dx, wide);
   });
+}
+
+void activation_backward_bits(const KernelArguments& arguments) {
+  const auto a = ActivationBackwardBitsArguments<float, float>::from(arguments);
+  const bool wide = is_wide(a.dy) && is_wide(a.dx);
+  const auto run = [&]<ActivationFunction function>() {
+    launch<backward_bits_kernel<function>>(shape_of_map(a.dy.rows, a.dy.columns), arguments.stream,
+                                           a.dy, a.bits, a.dx, wide);
+  };
+  if (a.function == ActivationFunction::relu) return run.operator()<ActivationFunction::relu>();
+  run.operator()<ActivationFunction::leaky_relu>();
 }
 
 }  // namespace batchwise::BATCHWISE_CUDA

@@ -113,6 +113,7 @@ void record(cudaEvent_t event, cudaStream_t stream) {
 }
 
 void wait(cudaEvent_t event) { check(cudaEventSynchronize(event), "cudaEventSynchronize"); }
+void wait(cudaStream_t stream) { check(cudaStreamSynchronize(stream), "cudaStreamSynchronize"); }
 
 void push_range(const char* name) noexcept { nvtxRangePushA(name); }
 void pop_range() noexcept { nvtxRangePop(); }

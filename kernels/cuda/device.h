@@ -83,6 +83,8 @@ void zero(std::byte* device, std::int64_t bytes, cudaStream_t stream);
 void record(cudaEvent_t event, cudaStream_t stream);
 /// Waits until the event has been passed; returns at once where it stands nowhere.
 void wait(cudaEvent_t event);
+/// Waits until the stream has done all that it has been given.
+void wait(cudaStream_t stream);
 
 /// A range of a profiler's timeline (NVTX), from here to the next pop_range() of this thread.
 void push_range(const char* name) noexcept;

@@ -32,6 +32,27 @@ void launch(const LaunchShape& shape, cudaStream_t stream, const Arguments&... a
   check(cudaLaunchKernelEx(&configuration, kernel, arguments...), __PRETTY_FUNCTION__);
 }
 
+// Copies of rows, `stride_bytes` apart on both sides, between the device's memory and page-locked
+// memory of the host. Queued as one run of bytes, what lies between the rows included: a copy row
+// by row would be slower.
+
+inline void queue_copy_to_host(void* host, const void* device, std::int64_t rows,
+                               std::int64_t row_bytes, std::int64_t stride_bytes,
+                               cudaStream_t stream) {
+  if (rows == 0) return;
+  const auto bytes = static_cast<std::size_t>((rows - 1) * stride_bytes + row_bytes);
+  check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream),
+        "cudaMemcpyAsync from the GPU");
+}
+inline void queue_copy_from_host(void* device, const void* host, std::int64_t rows,
+                                 std::int64_t row_bytes, std::int64_t stride_bytes,
+                                 cudaStream_t stream) {
+  if (rows == 0) return;
+  const auto bytes = static_cast<std::size_t>((rows - 1) * stride_bytes + row_bytes);
+  check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream),
+        "cudaMemcpyAsync to the GPU");
+}
+
 /// Multiprocessors of the current device.
 [[nodiscard]] inline int multiprocessors() {
   int device = 0, count = 0;

@@ -7,6 +7,7 @@
 namespace batchwise::BATCHWISE_CUDA {
 
 void activation_backward(const KernelArguments& arguments);
+void activation_backward_bits(const KernelArguments& arguments);
 void activation_forward(const KernelArguments& arguments);
 void batchnorm_backward_input(const KernelArguments& arguments);
 void batchnorm_backward_parameters(const KernelArguments& arguments);
@@ -16,6 +17,8 @@ void batchnorm_evaluate_backward(const KernelArguments& arguments);
 void batchnorm_normalize(const KernelArguments& arguments);
 void batchnorm_running_update(const KernelArguments& arguments);
 void batchnorm_statistics(const KernelArguments& arguments);
+void copy_from_host(const KernelArguments& arguments);
+void copy_to_host(const KernelArguments& arguments);
 void dense_activation_forward(const KernelArguments& arguments);
 void dense_backward_bias(const KernelArguments& arguments);
 void dense_backward_input(const KernelArguments& arguments);
@@ -28,6 +31,7 @@ void gradient_norm(const KernelArguments& arguments);
 void optimizer_adam(const KernelArguments& arguments);
 void optimizer_rmsprop(const KernelArguments& arguments);
 void optimizer_sgd(const KernelArguments& arguments);
+void sign_bits(const KernelArguments& arguments);
 void softmax(const KernelArguments& arguments);
 void softmax_cross_entropy(const KernelArguments& arguments);
 void update_results(const KernelArguments& arguments);

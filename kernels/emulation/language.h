@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "kernels/emulation/machine.h"
+#include "kernels/emulation/memory.h"
 
 struct CUstream_st;  // what CUDA's cudaStream_t points to; launches here end before they return
 
@@ -255,6 +256,23 @@ void launch(const LaunchShape& shape, CUstream_st*, const Arguments&... argument
                   .dynamic_shared_bytes = shape.dynamic_shared_bytes,
                   .cooperative = shape.cooperative},
                  call_bound<decltype(call)>, &call);
+}
+
+// Copies of rows, `stride_bytes` apart on both sides, between the device's memory and the host's.
+// What lies between the rows is left alone on the device: never written, it remains so.
+
+inline void queue_copy_to_host(void* host, const void* device, std::int64_t rows,
+                               std::int64_t row_bytes, std::int64_t stride_bytes, CUstream_st*) {
+  if (rows == 0) return;
+  emulation::download(host, static_cast<const std::byte*>(device),
+                      (rows - 1) * stride_bytes + row_bytes);
+}
+inline void queue_copy_from_host(void* device, const void* host, std::int64_t rows,
+                                 std::int64_t row_bytes, std::int64_t stride_bytes, CUstream_st*) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    emulation::upload(static_cast<std::byte*>(device) + row * stride_bytes,
+                      static_cast<const std::byte*>(host) + row * stride_bytes, row_bytes);
+  }
 }
 
 /// Blocks run one after another, so that the emulated device is as small as a GPU can be.

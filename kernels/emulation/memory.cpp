@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <new>
 #include <stdexcept>
@@ -23,6 +24,9 @@ namespace {
 /// Of device memory: bytes by address.
 std::map<std::uintptr_t, std::size_t> allocations;
 
+MemoryUse use;
+std::int64_t limit = 0;  ///< 0: none
+
 const std::size_t kPage = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 
 std::uintptr_t device_begin() { return space.begin + kSharedSpace; }
@@ -34,11 +38,13 @@ std::size_t used_bytes() {
   return (begin + bytes - device_begin() + kPage - 1) / kPage * kPage;
 }
 
-/// What an allocation takes, its red zone and alignment counted.
-std::size_t footprint(std::size_t bytes) {
+std::size_t aligned(std::size_t bytes) {
   constexpr std::size_t kAlignment = 256;
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment + kRedZone;
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
+
+/// What an allocation takes, its red zone and alignment counted.
+std::size_t footprint(std::size_t bytes) { return aligned(bytes) + kRedZone; }
 
 /// The first gap that is wide enough.
 std::uintptr_t find_gap(std::size_t bytes) {
@@ -114,6 +120,8 @@ std::byte* allocate(std::int64_t bytes) {
   if (bytes < 0) throw std::bad_alloc();
   reserve_space();
   const auto size = static_cast<std::size_t>(bytes);
+  const auto taken = static_cast<std::int64_t>(aligned(size));
+  if (taken > free_within_limit()) throw std::bad_alloc();
   const std::uintptr_t begin = find_gap(size);
   forbid(begin - kRedZone, kRedZone);
   forbid(begin + size, footprint(size) - size);
@@ -123,6 +131,8 @@ std::byte* allocate(std::int64_t bytes) {
     std::memset(reinterpret_cast<void*>(begin), 0xFF, size);
   }
   allocations.emplace(begin, size);
+  use.bytes += taken;
+  use.peak_bytes = std::max(use.peak_bytes, use.bytes);
   return reinterpret_cast<std::byte*>(begin);
 }
 
@@ -131,6 +141,7 @@ void free(std::byte* device) noexcept {
   if (found == allocations.end()) return;
   const auto [begin, size] = *found;
   allocations.erase(found);
+  use.bytes -= static_cast<std::int64_t>(aligned(size));
   forbid(begin, size);
   forget_object(begin, size);
   const std::uintptr_t first_page = (begin + kPage - 1) / kPage * kPage;
@@ -138,6 +149,18 @@ void free(std::byte* device) noexcept {
   if (first_page < last_page) {
     madvise(reinterpret_cast<void*>(first_page), last_page - first_page, MADV_DONTNEED);
   }
+}
+
+MemoryUse memory_use() { return use; }
+
+void limit_memory(std::int64_t bytes) {
+  limit = bytes;
+  use.peak_bytes = use.bytes;
+}
+
+std::int64_t free_within_limit() {
+  if (limit == 0) return std::numeric_limits<std::int64_t>::max();
+  return std::max<std::int64_t>(0, limit - use.bytes);
 }
 
 void upload(std::byte* device, const void* host, std::int64_t bytes) {

@@ -15,6 +15,19 @@ namespace batchwise::emulation {
 /// Of an address from allocate(), or null.
 void free(std::byte* device) noexcept;
 
+/// What is allocated now, each allocation rounded up to 256 bytes, and the most there was since
+/// limit_memory() was last called.
+struct MemoryUse {
+  std::int64_t bytes = 0;
+  std::int64_t peak_bytes = 0;
+};
+[[nodiscard]] MemoryUse memory_use();
+/// Gives the emulated GPU so many bytes, as a card has; 0, as it is at first: no limit but the
+/// host's. What exceeds them is refused.
+void limit_memory(std::int64_t bytes);
+/// Bytes of the limit that are not allocated; the largest integer where there is none.
+[[nodiscard]] std::int64_t free_within_limit();
+
 // Each within one allocation; throws std::out_of_range where it is not.
 
 void upload(std::byte* device, const void* host, std::int64_t bytes);

@@ -11,9 +11,14 @@
 // the results' type; nothing is contracted. NaN passes through. The gradient is computed from
 // `saved`: the output y, except for gelu, which saves its input x. Both overwrite; forward may work
 // in place unless it saves its input, backward may write dx over dy.
+//
+// The gradients of relu and leaky_relu read no more of y than whether it is above zero
+// (reads_sign): activation_backward_bits is activation_backward for these two, given the bits of y
+// (sign_bits.h), and has the same results.
 #pragma once
 
 #include "kernels/ops/kernel.h"
+#include "kernels/ops/sign_bits.h"
 
 namespace batchwise {
 
@@ -22,6 +27,11 @@ enum class ActivationFunction { relu = 0, leaky_relu = 1, tanh = 2, sigmoid = 3,
 
 [[nodiscard]] constexpr bool saves_input(ActivationFunction function) {
   return function == ActivationFunction::gelu;
+}
+
+/// Whether the gradient reads of `saved` whether it is above zero and nothing else.
+[[nodiscard]] constexpr bool reads_sign(ActivationFunction function) {
+  return function == ActivationFunction::relu || function == ActivationFunction::leaky_relu;
 }
 
 template <class T, class S>
@@ -47,6 +57,21 @@ struct ActivationBackwardArguments {
   /// inputs: dy, saved; outputs: dx; attributes: function.
   [[nodiscard]] static ActivationBackwardArguments from(const KernelArguments& a) {
     return {a.inputs[0].matrix<const T>(), a.inputs[1].matrix<const T>(), a.outputs[0].matrix<S>(),
+            static_cast<ActivationFunction>(a.attributes->integer("function"))};
+  }
+};
+
+template <class T, class S>
+struct ActivationBackwardBitsArguments {
+  MatrixView<const T> dy;               ///< [rows, features]
+  MatrixView<const std::int32_t> bits;  ///< [rows, sign_words(features)], sign_bits of y
+  MatrixView<S> dx;                     ///< [rows, features]
+  ActivationFunction function;          ///< one that reads_sign
+
+  /// inputs: dy, bits; outputs: dx; attributes: function.
+  [[nodiscard]] static ActivationBackwardBitsArguments from(const KernelArguments& a) {
+    return {a.inputs[0].matrix<const T>(), a.inputs[1].matrix<const std::int32_t>(),
+            a.outputs[0].matrix<S>(),
             static_cast<ActivationFunction>(a.attributes->integer("function"))};
   }
 };

@@ -65,4 +65,15 @@ void activation_backward(const ActivationBackwardArguments<T, S>& a) {
   }
 }
 
+template <class T, class S>
+void activation_backward_bits(const ActivationBackwardBitsArguments<T, S>& a) {
+  for (std::int64_t row = 0; row < a.dy.rows; ++row) {
+    for (std::int64_t feature = 0; feature < a.dy.columns; ++feature) {
+      const bool above_zero = sign_bit(a.bits(row, feature / kWordBits), feature);
+      a.dx(row, feature) =
+          activation_gradient(a.function, S(a.dy(row, feature)), S(above_zero ? 1.0 : 0.0));
+    }
+  }
+}
+
 }  // namespace batchwise::reference

@@ -10,7 +10,9 @@
 #include "kernels/reference/dropout.h"
 #include "kernels/reference/gather.h"
 #include "kernels/reference/optimizer.h"
+#include "kernels/reference/sign_bits.h"
 #include "kernels/reference/softmax_cross_entropy.h"
+#include "kernels/reference/transfer.h"
 
 namespace batchwise::reference {
 namespace {
@@ -44,6 +46,8 @@ void run_gather(const KernelArguments& a) {
 
 template <class T>
 constexpr auto kKernels = std::to_array<KernelEntry>({
+    {"copy_from_host", run<copy_rows>},
+    {"copy_to_host", run<copy_rows>},
     {"gather", run_gather<T>},
     {"dense_forward", run<dense_forward<T, T>>},
     {"dense_activation_forward", run<dense_activation_forward<T, T>>},
@@ -53,6 +57,8 @@ constexpr auto kKernels = std::to_array<KernelEntry>({
     {"dense_backward_weight_bias", run_dense_backward_weight_bias<T>},
     {"activation_forward", run<activation_forward<T, T>>},
     {"activation_backward", run<activation_backward<T, T>>},
+    {"activation_backward_bits", run<activation_backward_bits<T, T>>},
+    {"sign_bits", run<sign_bits<T>>},
     {"dropout", run<dropout<T, T>>},
     {"batchnorm_statistics", run<batchnorm_statistics<T, T>>},
     {"batchnorm_normalize", run<batchnorm_normalize<T, T>>},

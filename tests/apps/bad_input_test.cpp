@@ -100,6 +100,12 @@ Words train(const Words& more = {}) {
   return words;
 }
 
+Words memory(const Words& more = {}) {
+  Words words{"memory", "experiment.toml"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
 const std::vector<BadInput> kArguments{
     {"NoCommand", {}, {"no command", "train, evaluate, predict", "--help"}},
     {"UnknownCommand", {"trian", "experiment.toml"}, {"\"trian\"", "expected one of train"}},
@@ -216,6 +222,24 @@ const std::vector<BadInput> kExperiments{
     {"ScheduleFalls",
      train({"--set", "schedule.kind=step", "--set", "schedule.at=[3,2]"}),
      {"schedule.at", "2", "rising"}},
+    {"BatchScheduleWithoutEpochs",
+     train({"--set", "batch_schedule.kind=step"}),
+     {"batch_schedule.at is missing", "a list of integers"}},
+    {"BatchScheduleFalls",
+     train({"--set", "batch_schedule.kind=step", "--set", "batch_schedule.at=[3,2]"}),
+     {"batch_schedule.at", "2 after 3", "rising"}},
+    {"BatchScheduleFactorOne",
+     train({"--set", "batch_schedule={kind='step',at=[1],factor=1}"}),
+     {"batch_schedule.factor", "1", "an integer of at least 2"}},
+    {"BatchScheduleUnwatched",
+     train({"--set", "batch_schedule.kind=plateau", "--set", "data.validation_split=0"}),
+     {"batch_schedule", "data.validation_split"}},
+    {"BatchScheduleMaximumBelowTheBatch",
+     train({"--set", "batch_schedule={kind='step',at=[1],max_batch_size=8}"}),
+     {"batch_schedule.max_batch_size = 8", "training.batch_size = 16"}},
+    {"BatchScheduleKeyOfAnotherKind",
+     train({"--set", "batch_schedule.max_batch_size=64"}),
+     {"batch_schedule.max_batch_size", "step and plateau", "constant"}},
     {"ImagesWithoutFlatten",
      train({"--set", "data={kind='builtin',name='digits',samples=20,test_samples=0}"}),
      {"dense_1", "flatten"}},
@@ -354,6 +378,10 @@ const std::vector<BadInput> kRuns{
      {"train", "--resume", "--out", "run", "--learning-rate", "0.1"},
      {"learning_rate = 0.05", "learning_rate = 0.1", "may be raised"},
      train_run},
+    {"ResumeOtherBatchSchedule",
+     {"train", "--resume", "--out", "run", "--set", "batch_schedule={kind='step',at=[1]}"},
+     {"kind = \"constant\"", "kind = \"step\"", "may be raised"},
+     train_run},
     {"ResumeOtherData",
      {"train", "--resume", "--out", "run", "--epochs", "3"},
      {"train.csv", "SHA-256", "expected"},
@@ -430,6 +458,57 @@ const std::vector<BadInput> kRuns{
      1},
 };
 
+const std::vector<BadInput> kMemory{
+    {"BudgetWord", memory({"--budget", "plenty"}), {"--budget plenty", "24GiB"}},
+    {"BudgetZero", memory({"--budget", "0"}), {"--budget 0", "expected bytes"}},
+    {"BudgetNegative", memory({"--budget=-5"}), {"--budget -5", "expected bytes"}},
+    {"BudgetAndCard",
+     memory({"--budget", "1GiB", "--card", "h200"}),
+     {"--budget and --card exclude each other"}},
+    {"CardUnknown", memory({"--card", "h20"}), {"\"h20\"", "nearest", "h200", "bytes"}},
+    {"CardAmbiguous", memory({"--card", "a100"}), {"\"a100\"", "a100-40gb or a100-80gb"}},
+    {"OverMemoryWithoutBudget", memory({"--over-memory"}), {"--over-memory needs --budget"}},
+    {"BatchSizesZero",
+     memory({"--batch-sizes", "4,0"}),
+     {"--batch-sizes", "\"0\"", "an integer from 1"}},
+    {"BatchSizesWord",
+     memory({"--batch-sizes", "x"}),
+     {"--batch-sizes", "\"x\"", "an integer from 1"}},
+    {"ByWord", memory({"--by", "color"}), {"--by", "color", "category", "layer"}},
+    {"PlotPng", memory({"--plot", "m.png"}), {"--plot m.png", ".svg or .html"}},
+    {"MemoryExperimentMissing", {"memory"}, {"EXPERIMENT.toml is required"}},
+    {"MeasureWithoutGpu",
+     memory({"--device", "cuda", "--measure"}),
+     {"--device cuda", "--device cpu"}},
+    {"LimitNegative",
+     train({"--set", "training.memory_budget=-1"}),
+     {"training.memory_budget", "-1", "24GiB"}},
+    {"LimitInParsecs",
+     train({"--memory-budget", "12 parsecs"}),
+     {"training.memory_budget", "12 parsecs", "24GiB"}},
+    {"LimitBelowOneSample",
+     train({"--memory-budget", "1KiB"}),
+     {"bytes for training.batch_size = 16", "training.memory_budget is 1024"}},
+    {"LimitBelowOneSampleAutomatic",
+     train({"--memory-budget", "1KiB", "--batch-size", "auto"}),
+     {"not even a batch of 1 fits", "1024 bytes"}},
+    {"CheckpointWord",
+     train({"--set", "training.checkpoint=some"}),
+     {"training.checkpoint", "\"some\"", "\"none\", \"auto\", or a list of names"}},
+    {"CheckpointNumber",
+     train({"--set", "training.checkpoint=[1]"}),
+     {"training.checkpoint", "the integer 1", "a list of names"}},
+    {"CheckpointNoLayer",
+     train({"--set", "training.checkpoint=[\"dense_7\"]"}),
+     {"training.checkpoint", "\"dense_7\"", "did you mean \"dense_1\""}},
+    {"OffloadWord",
+     train({"--set", "training.offload_activations=some"}),
+     {"training.offload_activations", "\"some\"", "true or false"}},
+    {"MemoryMicroBatchAboveBatch",
+     memory({"--micro-batch-size", "17"}),
+     {"training.micro_batch_size", "17", "training.batch_size = 16"}},
+};
+
 /// Paths below the folder.
 std::set<std::string> listing(const std::filesystem::path& folder) {
   std::set<std::string> paths;
@@ -467,6 +546,7 @@ std::string name_of_case(const testing::TestParamInfo<BadInput>& info) { return 
 INSTANTIATE_TEST_SUITE_P(Argument, BadInputs, testing::ValuesIn(kArguments), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Experiment, BadInputs, testing::ValuesIn(kExperiments), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Data, BadInputs, testing::ValuesIn(kData), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Memory, BadInputs, testing::ValuesIn(kMemory), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Run, BadInputs, testing::ValuesIn(kRuns), name_of_case);
 
 /// What is missing is said (no toolkit, no driver or no GPU), and what would help.

@@ -299,7 +299,7 @@ TEST_F(TrainCommand, ExplainPrintsTheStagesAndTrainsNothing) {
   const ProgramResult result = run({"train", "experiment.toml", "--explain"});
   EXPECT_EQ(result.exit_code, 0);
   for (const char* stage : {"model graph", "differentiated graph", "fused operations",
-                            "lowered operations", "schedule", "memory"}) {
+                            "saved forms", "lowered operations", "schedule", "memory"}) {
     EXPECT_THAT(result.output, HasSubstr(std::string("== ") + stage + " ==\n"));
   }
   EXPECT_FALSE(std::filesystem::exists(path("runs")));

@@ -163,6 +163,10 @@ name = "adam"
 [schedule]
 kind = "cosine"
 
+[batch_schedule]
+kind = "step"
+at = [3]
+
 [training]
 epochs = 6
 batch_size = 16

@@ -37,9 +37,10 @@ class GpuChecks(unittest.TestCase):
             (self.folder / place).mkdir(parents=True)
         self.fake("path/nvidia-smi", GPU)
         self.fake("path/compute-sanitizer", SANITIZER)
-        # Python without PyTorch, whatever this machine has.
+        # Python without PyTorch and NumPy, whatever this machine has.
         (self.folder / "modules").mkdir()
-        (self.folder / "modules/torch.py").write_text("raise ImportError\n")
+        for name in ("torch", "numpy"):
+            (self.folder / f"modules/{name}.py").write_text("raise ImportError\n")
         for name in ("test_cuda", "test_plan", "test_kill"):
             self.fake(f"build/bin/{name}", TESTS)
         self.fake("build/bin/batchwise", verify(VERIFIED))
@@ -82,7 +83,7 @@ class GpuChecks(unittest.TestCase):
                          {"test_cuda": "passed", "test_plan": "passed", "test_kill": "skipped",
                           "verify": "passed", "verify, fast": "passed", "memcheck": "passed",
                           "racecheck": "passed", "initcheck": "passed", "synccheck": "passed",
-                          "PyTorch": "skipped"})
+                          "PyTorch": "skipped", "memory": "skipped"})
         self.assertIn("7 tests", steps["memcheck"]["detail"])
         self.assertIn("largest error 0.25", steps["verify"]["detail"])
         self.assertEqual(self.record["machine"]["commit"], "abc123")
@@ -146,6 +147,24 @@ class GpuChecks(unittest.TestCase):
         for answer in ({**VERIFIED, "result": {**VERIFIED["result"], "device": "emulated"}}, "text"):
             with self.assertRaises(checks.Failed):
                 checks.judge_verify(0, json.dumps(answer) if answer != "text" else answer, "")
+
+    def test_memory_fails_for_a_batch_that_failed_and_not_for_a_bar_that_is_missed(self):
+        answer = {"pytorch": None, "rows": [{"batch": 1}, {"batch": 8}], "bar_met": False}
+        self.assertIn("2 batch sizes; the bar of the planned bytes is not met",
+                      checks.judge_memory(0, json.dumps(answer), "")[0])
+        answer["rows"][1]["failed"] = "refused: too large"
+        for status, stdout, reason in ((0, json.dumps(answer), "batch 8: refused: too large"),
+                                       (0, json.dumps({**answer, "rows": []}), "no batch size"),
+                                       (1, "", "exit status 1: no driver")):
+            with self.assertRaisesRegex(checks.Failed, reason):
+                checks.judge_memory(status, stdout, "text\nno driver\n")
+
+    def test_memory_is_given_its_time_and_is_named_where_it_fails(self):
+        (self.folder / "modules/numpy.py").write_text("")
+        step = self.failing()
+        self.assertEqual(step["name"], "memory")
+        self.assertIn("compare_pytorch_memory.py", step["command"])
+        self.assertIn(f"--seconds {checks.MEMORY_SECONDS - 40}", step["command"])
 
     def test_fast_that_is_not_there_is_skipped(self):
         self.fake("build/bin/batchwise",

@@ -14,6 +14,13 @@ struct Allocations {
 /// Since the process began, in all threads.
 [[nodiscard]] Allocations allocations();
 
+/// Bytes of blocks aligned to 256, as backends allocate them, that are held now, and the most there
+/// were since limit_aligned_bytes() was last called.
+[[nodiscard]] std::int64_t aligned_bytes_held();
+[[nodiscard]] std::int64_t aligned_bytes_held_at_most();
+/// Refuses what would make them more; 0: no limit.
+void limit_aligned_bytes(std::int64_t bytes);
+
 /// Whether they are counted: a sanitizer that brings its own allocator leaves no room.
 [[nodiscard]] bool allocations_are_counted();
 

@@ -86,7 +86,7 @@ class Bench {
                                     .labels = labels_.data(),
                                     .shift = shift_.data(),
                                     .divisor = divisor_.data()});
-    if (phase == Phase::training) upload_tables(plan_, backend, arenas_);
+    if (phase == Phase::training) upload_tables(plan_, backend, arenas_.bases());
     initialize_weights({&backend, &plan_.parameters, arenas_[ArenaKind::parameters].data(), true},
                        3);
     executor->prepare(4);

@@ -37,10 +37,10 @@ std::vector<std::int64_t> dense_units(const Experiment& experiment) {
 
 TEST(Recipes, AreAllRead) {
   EXPECT_EQ(experiment_files(kRecipes),
-            (std::vector<std::string>{"evaluation-batch-size", "memorise-random-labels",
-                                      "mnist-accumulated-mean", "mnist-accumulated-sum",
-                                      "mnist-adam", "mnist-batchnorm", "mnist-deep",
-                                      "mnist-dropout", "mnist-sgd", "prediction-batch-size"}));
+            (std::vector<std::string>{
+                "batch-growth", "evaluation-batch-size", "memorise-random-labels",
+                "mnist-accumulated-mean", "mnist-accumulated-sum", "mnist-adam", "mnist-batchnorm",
+                "mnist-deep", "mnist-dropout", "mnist-sgd", "prediction-batch-size"}));
   for (const std::string& name : experiment_files(kRecipes)) {
     EXPECT_EQ(recipe(name).name, name);
     EXPECT_NO_THROW((void)recipe(name, {"training.batch_size=512"})) << name;
@@ -62,6 +62,7 @@ TEST(Recipes, WriteKerasDefaultsOut) {
     const Experiment experiment = recipe(name);
     EXPECT_EQ(experiment.model.init, Init::glorot_uniform) << name;
     if (name == "prediction-batch-size") continue;  // trains nothing
+    if (name == "batch-growth") continue;           // its rate is one that others would lower
     if (experiment.optimizer.name == OptimizerName::adam) {
       EXPECT_EQ(experiment.optimizer.learning_rate, 0.001) << name;
       EXPECT_EQ(experiment.optimizer.epsilon, 1e-7) << name;
@@ -106,6 +107,18 @@ TEST(Recipes, BatchNormStandsBeforeEachDenseLayer) {
     EXPECT_EQ(layers[i - 1].momentum, 0.01);
     EXPECT_EQ(layers[i - 1].epsilon, 1e-3);
   }
+}
+
+/// The batch grows where the rate would fall, by as much.
+TEST(Recipes, BatchGrowthTakesThePlaceOfALowerRate) {
+  const Experiment grown = recipe("batch-growth");
+  const Experiment lowered =
+      recipe("batch-growth", {"batch_schedule.max_batch_size=64", "schedule.factor=0.25"});
+  EXPECT_EQ(grown.schedule.factor, 1.0);
+  EXPECT_EQ(1.0 / static_cast<double>(grown.batch_schedule.factor), lowered.schedule.factor);
+  EXPECT_EQ(std::vector<double>(grown.batch_schedule.at.begin(), grown.batch_schedule.at.end()),
+            lowered.schedule.at);
+  EXPECT_EQ(lowered.batch_schedule.max_batch_size, lowered.training.batch_size);
 }
 
 }  // namespace

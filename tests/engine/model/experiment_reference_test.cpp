@@ -40,6 +40,7 @@ TEST(ExperimentSchema, HasARowForEveryFieldAndAFieldForEveryRow) {
   collect("model.layers", LayerConfig{});
   collect("optimizer", OptimizerConfig{});
   collect("schedule", ScheduleConfig{});
+  collect("batch_schedule", BatchScheduleConfig{});
   collect("training", TrainingConfig{});
   collect("training.early_stopping", EarlyStoppingConfig{});
   for (const Key& key : experiment_keys()) {
@@ -58,7 +59,8 @@ std::string written(const std::string& file, const Key& key) {
   const std::size_t section = file.find(header);
   const std::string start = "\n" + std::string(key.name) + " = ";
   const std::size_t found = ("\n" + file).find(start, section);
-  if (section == std::string::npos || found == std::string::npos) return "";
+  const std::size_t end = file.find("\n[", section);  // of the section
+  if (section == std::string::npos || found == std::string::npos || found > end) return "";
   const std::size_t begin = found + start.size() - 1;
   return file.substr(begin, file.find('\n', begin) - begin);
 }
@@ -69,7 +71,9 @@ TEST(ExperimentSchema, StatesTheDefaultsThatFilesGet) {
   const std::string files[] = {
       to_toml(parsed(random + "[schedule]\nkind = \"cosine\"\n")),
       to_toml(parsed(csv + "[optimizer]\nname = \"rmsprop\"\n"
-                           "[schedule]\nkind = \"step\"\nat = [1]\n")),
+                           "[schedule]\nkind = \"step\"\nat = [1]\n"
+                           "[batch_schedule]\nkind = \"plateau\"\n",
+                     {"data.validation_split=0.1"})),
       to_toml(parsed(csv + "[optimizer]\nname = \"sgd\"\n")),
   };
   for (const Key& key : experiment_keys()) {
@@ -80,7 +84,8 @@ TEST(ExperimentSchema, StatesTheDefaultsThatFilesGet) {
     for (const std::string& file : files) {
       const std::string value = written(file, key);
       if (value.empty()) continue;
-      if (path_of(key) == "schedule.kind" && value != "\"constant\"") continue;
+      if (key.name == "kind" && value != "\"constant\"") continue;
+      if (path_of(key) == "data.validation_split" && value != "0.0") continue;
       if (path_of(key) == "optimizer.name" && value != "\"adam\"") continue;
       EXPECT_EQ(value, key.default_text) << path_of(key);
       ++times;

@@ -38,6 +38,7 @@ TEST(ExperimentFile, ReadsEveryKindOfValue) {
       "[optimizer]\nname = \"sgd\"\nmomentum = 0.9\nnesterov = true\n"
       "learning_rate_scaling = \"sqrt\"\n"
       "[schedule]\nkind = \"step\"\nat = [1, 2.5]\n"
+      "[batch_schedule]\nkind = \"step\"\nat = [3, 6]\nfactor = 4\nmax_batch_size = 512\n"
       "[training]\nbatch_size = 64\nmicro_batch_size = 16\naccumulation = \"sum\"\n"
       "on_nonfinite = \"skip\"\nearly_stopping = { patience = 2, min_delta = 1e-3 }\n");
   EXPECT_EQ(experiment.seed, 7u);
@@ -56,6 +57,10 @@ TEST(ExperimentFile, ReadsEveryKindOfValue) {
   EXPECT_EQ(experiment.optimizer.learning_rate_scaling, LearningRateScaling::sqrt);
   EXPECT_EQ(experiment.schedule.at, (std::vector<double>{1.0, 2.5}));
   EXPECT_EQ(experiment.schedule.factor, 0.1);
+  EXPECT_EQ(experiment.batch_schedule.kind, BatchScheduleKind::step);
+  EXPECT_EQ(experiment.batch_schedule.at, (std::vector<std::int64_t>{3, 6}));
+  EXPECT_EQ(experiment.batch_schedule.factor, 4);
+  EXPECT_EQ(experiment.batch_schedule.max_batch_size, 512);
   EXPECT_EQ(experiment.training.batch_size, 64);
   EXPECT_EQ(experiment.training.micro_batch_size, 16);
   EXPECT_EQ(experiment.training.accumulation, Accumulation::sum);
@@ -78,7 +83,7 @@ TEST(ExperimentFile, AutoStandsForZero) {
   const Experiment experiment =
       parsed(kSmallest + "[training]\nbatch_size = \"auto\"\nmicro_batch_size = \"auto\"\n");
   EXPECT_EQ(experiment.training.batch_size, 0);
-  EXPECT_EQ(experiment.training.micro_batch_size, 0);
+  EXPECT_EQ(experiment.training.micro_batch_size, kAutomatic);
   EXPECT_NO_THROW(
       (void)parsed(kSmallest + "[training]\nbatch_size = \"auto\"\nmicro_batch_size = 8\n"));
 }
@@ -131,13 +136,15 @@ const Refused kRefused[] = {
     {"[training]\nnb_epoch = 8\n",
      "experiment:7: unknown key training.nb_epoch; did you mean training.epochs?"},
     {"[training]\npatience = 8\n",
-     "experiment:7: unknown key training.patience; did you mean "
-     "training.early_stopping.patience?"},
+     "experiment:7: unknown key training.patience; did you mean batch_schedule.patience "
+     "or training.early_stopping.patience?"},
     {"[training]\nearly_stopping = { patience = 1, delta = 2 }\n",
      "experiment:7: unknown key training.early_stopping.delta; did you mean "
      "training.early_stopping.min_delta?"},
     {"[trainning]\nepochs = 8\n", "experiment:6: unknown key trainning; did you mean training?"},
     {"[lr_scheduler]\n", "experiment:6: unknown key lr_scheduler; did you mean schedule?"},
+    {"[batch_scheduler]\n",
+     "experiment:6: unknown key batch_scheduler; did you mean batch_schedule?"},
     {"[schedule]\nkind = \"step\"\nmilestones = [2]\n",
      "experiment:8: unknown key schedule.milestones; did you mean schedule.at?"},
     // Types.
@@ -161,6 +168,16 @@ const Refused kRefused[] = {
      "experiment:8: schedule.at is the integer 3; expected a list of numbers above 0"},
     {"[schedule]\nkind = \"step\"\nat = [1, \"2\"]\n",
      "experiment:8: schedule.at is the string \"2\"; expected a list of numbers above 0"},
+    {"[batch_schedule]\nkind = \"step\"\nat = [1, 2.5]\n",
+     "experiment:8: batch_schedule.at is the number 2.5; expected a list of integers of at least "
+     "1"},
+    {"[batch_schedule]\nkind = \"step\"\nat = [0, 1]\n",
+     "experiment:8: batch_schedule.at is the integer 0; expected a list of integers of at least "
+     "1"},
+    {"[batch_schedule]\nkind = \"step\"\nat = [1]\nfactor = 1\n",
+     "experiment:9: batch_schedule.factor is the integer 1; expected an integer of at least 2"},
+    {"[batch_schedule]\nkind = \"plateau\"\npatience = 0\n",
+     "experiment:8: batch_schedule.patience is the integer 0; expected an integer of at least 1"},
     // Words.
     {"[optimizer]\nname = \"adma\"\n",
      "experiment:7: optimizer.name is the string \"adma\"; expected one of \"sgd\", \"adam\", "
@@ -217,11 +234,24 @@ const Refused kRefused[] = {
      "experiment:6: schedule.factor is missing; expected a number above 0"},
     {"[schedule]\nkind = \"step\"\n",
      "experiment:6: schedule.at is missing; expected a list of numbers above 0"},
+    {"[batch_schedule]\nkind = \"step\"\n",
+     "experiment:6: batch_schedule.at is missing; expected a list of integers of at least 1"},
+    {"[batch_schedule]\nfactor = 2\n",
+     "experiment:7: batch_schedule.factor belongs to step and plateau, not to constant; remove it"},
+    {"[batch_schedule]\nkind = \"step\"\nat = [1]\npatience = 3\n",
+     "experiment:9: batch_schedule.patience belongs to plateau, not to step; remove it"},
     // Contradictions.
     {"[schedule]\nkind = \"step\"\nat = []\n",
      "experiment:8: schedule.at is empty; expected at least one epoch"},
     {"[schedule]\nkind = \"step\"\nat = [2, 2]\n",
      "experiment:8: schedule.at has 2 after 2; expected rising epochs"},
+    {"[batch_schedule]\nkind = \"step\"\nat = []\n",
+     "experiment:8: batch_schedule.at is empty; expected at least one epoch"},
+    {"[batch_schedule]\nkind = \"step\"\nat = [1, 3, 2]\n",
+     "experiment:8: batch_schedule.at has 2 after 3; expected rising epochs"},
+    {"[batch_schedule]\nkind = \"plateau\"\n",
+     "experiment:6: batch_schedule watches the validation loss, and there is no validation data; "
+     "set data.validation_split, or another kind"},
     {"[training]\nmicro_batch_size = 64\n",
      "experiment:7: training.micro_batch_size is 64, above training.batch_size = 32; a "
      "micro-batch is a part of the batch"},
@@ -363,6 +393,9 @@ TEST(ExperimentFile, ReadsBackWhatItWrites) {
       "device = \"cpu\"\n[data]\nkind = \"builtin\"\nname = \"random\"\nsamples = 5\n"
       "test_samples = 0\ndistribution = \"uniform\"\n" +
           model + "[schedule]\nkind = \"exponential\"\nfactor = 0.9\n",
+      kData + "validation_split = 0.1\n" + model +
+          "[batch_schedule]\nkind = \"plateau\"\nfactor = 3\npatience = 4\nmin_delta = 0.5\n",
+      kSmallest + "[batch_schedule]\nkind = \"step\"\nat = [3, 60]\nmax_batch_size = 500\n",
   };
   for (const std::string& text : texts) {
     const Experiment experiment = parsed(text);
@@ -411,10 +444,16 @@ clip_global_norm = 0.0
 kind = "constant"
 warmup_epochs = 0.0
 
+[batch_schedule]
+kind = "constant"
+
 [training]
 epochs = 1
 batch_size = 32
 micro_batch_size = 0
+memory_budget = 0
+checkpoint = "none"
+offload_activations = false
 max_steps = 0
 max_seconds = 0.0
 validate_every_steps = 0

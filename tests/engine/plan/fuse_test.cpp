@@ -185,7 +185,7 @@ TEST(Fuse, LeavesTheGradientOfAWeightWithoutBias) {
 
 /// The activation arena of the request's plan without fusion.
 std::int64_t bytes_unfused(const Graph& graph, const PlanRequest& request) {
-  const Program program = lower(differentiated(graph, request), request);
+  const Program program = lower(prune(differentiated(graph, request)), request);
   return place(program, schedule(program), make_parameter_layout(graph), request)
       .arena_bytes[static_cast<std::size_t>(ArenaKind::activations)];
 }

@@ -21,18 +21,21 @@ ParameterLayout example_layout() {
       {7}));
 }
 
-TEST(ParameterLayout, PutsRunningStatisticsBehindTheWeights) {
+TEST(ParameterLayout, PutsFrozenWeightsAndThenRunningStatisticsBehindThoseThatAreTrained) {
   const ParameterLayout layout = example_layout();
   bool running = false;
+  bool trained = true;
   std::int64_t end = 0;
   for (const ParameterPlace& place : layout.places) {
     EXPECT_EQ(place.offset, end) << place.spec.name;
     EXPECT_EQ(place.offset % 16, 0) << place.spec.name;
     EXPECT_EQ(place.count % 16, 0) << place.spec.name;
-    if (place.spec.role == ParameterRole::running && !running) {
+    if (trained && !place.trained()) {
       EXPECT_EQ(layout.weights_elements, place.offset);
-      running = true;
+      trained = false;
     }
+    EXPECT_EQ(trained, place.trained()) << place.spec.name;
+    running = running || place.spec.role == ParameterRole::running;
     EXPECT_EQ(running, place.spec.role == ParameterRole::running) << place.spec.name;
     end = place.offset + place.count;
   }

@@ -93,5 +93,22 @@ TEST(Metrics, AValidationReadsBackExactly) {
   expect_same(line["validation_accuracy"], 1.0 / 3.0);
 }
 
+TEST(Metrics, AChangeOfTheBatchReadsBackExactly) {
+  const Json line = Json::parse(batch_size_metrics_line({.epoch = 4,
+                                                         .step = 30,
+                                                         .batch_size = 128,
+                                                         .micro_batch_size = 64,
+                                                         .learning_rate = 0.1 / 3.0,
+                                                         .planned_bytes = 3221225472}));
+  EXPECT_EQ(line.size(), 7u);
+  EXPECT_EQ(line["kind"], "batch_size");
+  EXPECT_EQ(line["epoch"], 4);
+  EXPECT_EQ(line["step"], 30);
+  EXPECT_EQ(line["batch_size"], 128);
+  EXPECT_EQ(line["micro_batch_size"], 64);
+  expect_same(line["learning_rate"], 0.1 / 3.0);
+  EXPECT_EQ(line["planned_bytes"], 3221225472);
+}
+
 }  // namespace
 }  // namespace batchwise

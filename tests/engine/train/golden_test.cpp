@@ -18,6 +18,7 @@
 #include "engine/execute/executor.h"
 #include "engine/model/experiment_file.h"
 #include "engine/model/experiment_schema.h"
+#include "engine/train/learning_rate.h"
 #include "engine/train/session.h"
 #include "tests/support/bounds.h"
 #include "tests/support/training.h"

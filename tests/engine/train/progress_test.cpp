@@ -33,6 +33,9 @@ Progress example() {
   progress.stopped_early = true;
   progress.early_stopping = {
       .best_loss = 0.1, .best_epoch = 3, .best_step = 99, .validations_since_best = 4};
+  progress.batch_size = 128;
+  progress.batch_start = {.steps = 87, .epochs = 5};
+  progress.plateau = {.best_loss = 0.2, .epochs_since_best = 1};
   progress.metrics_bytes = 18446744073709551615u;
   return progress;
 }
@@ -59,6 +62,10 @@ TEST(Progress, ReadsBackExactly) {
   EXPECT_EQ(after.early_stopping.best_step, before.early_stopping.best_step);
   EXPECT_EQ(after.early_stopping.validations_since_best,
             before.early_stopping.validations_since_best);
+  EXPECT_EQ(after.batch_size, before.batch_size);
+  EXPECT_EQ(after.batch_start, before.batch_start);
+  EXPECT_EQ(after.plateau.best_loss, before.plateau.best_loss);
+  EXPECT_EQ(after.plateau.epochs_since_best, before.plateau.epochs_since_best);
   EXPECT_EQ(after.metrics_bytes, before.metrics_bytes);
   EXPECT_EQ(after.to_json(), before.to_json());
 }
@@ -70,6 +77,8 @@ TEST(Progress, StartsBeforeTheFirstStepAndValidation) {
   EXPECT_TRUE(std::isnan(start.train_loss));
   EXPECT_TRUE(std::isinf(start.early_stopping.best_loss));
   EXPECT_GT(start.early_stopping.best_loss, 0.0);
+  EXPECT_EQ(start.batch_size, 0);
+  EXPECT_TRUE(std::isinf(start.plateau.best_loss));
 }
 
 TEST(Progress, SurvivesSumsThatAreNotFinite) {
@@ -88,7 +97,13 @@ TEST(Progress, RefusesWhatItDidNotWrite) {
                 HasSubstr("state cannot be read"))
         << text;
   }
-  nlohmann::json json = nlohmann::json::parse(example().to_json());
+  const nlohmann::json whole = nlohmann::json::parse(example().to_json());
+  for (const auto& item : whole.items()) {
+    nlohmann::json part = whole;
+    part.erase(item.key());
+    EXPECT_THAT(message_of([&] { (void)Progress::from_json(part.dump()); }), HasSubstr(item.key()));
+  }
+  nlohmann::json json = whole;
   json["step"] = "five";
   EXPECT_THAT(message_of([&] { (void)Progress::from_json(json.dump()); }),
               HasSubstr("state cannot be read"));

@@ -253,6 +253,7 @@ TEST(CheckResumeChanges, RefusesWhatWouldAlterTheNumbers) {
         Change{"learning_rate", {"optimizer.learning_rate=0.5"}},
         Change{"name", {"optimizer.name=sgd"}}, Change{"shuffle", {"data.shuffle=false"}},
         Change{"samples", {"data.samples=301"}}, Change{"kind", {"schedule.kind=cosine"}},
+        Change{"kind", {"batch_schedule.kind=step", "batch_schedule.at=[1]"}},
         Change{"accumulation", {"training.accumulation=sum"}},
         Change{"validate_every_steps", {"training.validate_every_steps=3"}},
         Change{"units", {"model.layers.0.units=17"}}}) {

@@ -83,7 +83,10 @@ TEST(Oracle, ItsValuesAreThoseOfTheReferenceInDouble) {
         }
       }
     }
-    if (cases.operation != "update_results" && cases.operation != "gradient_norm") {
+    // These leave a status, and words.
+    const bool no_reals = cases.operation == "update_results" ||
+                          cases.operation == "gradient_norm" || cases.operation == "sign_bits";
+    if (!no_reals) {
       EXPECT_GT(compared, 100) << cases.operation;
     }
   }

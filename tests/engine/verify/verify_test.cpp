@@ -408,9 +408,11 @@ TEST(Verify, TakesALayersNameForAllItsKernelsAndRunsNoPlans) {
   VerifyOptions options = only("activation");
   options.operations.emplace_back("activation_forward");
   const VerifyReport report = verify(cpu(), options);
-  ASSERT_EQ(report.operations.size(), 2u);
+  ASSERT_EQ(report.operations.size(), 4u);
   EXPECT_EQ(report.operations[0].operation, "activation_forward");
   EXPECT_EQ(report.operations[1].operation, "activation_backward");
+  EXPECT_EQ(report.operations[2].operation, "activation_backward_bits");
+  EXPECT_EQ(report.operations[3].operation, "sign_bits");
   EXPECT_THAT(report.plans, IsEmpty());
   EXPECT_THAT(report.invariance, IsEmpty());
 }
