@@ -44,6 +44,18 @@ int& output_error() {
   return error;
 }
 
+std::vector<std::string> split_at_commas(const std::string& text) {
+  std::vector<std::string> parts(1);
+  for (const char character : text) {
+    if (character == ',') {
+      parts.emplace_back();
+    } else {
+      parts.back() += character;
+    }
+  }
+  return parts;
+}
+
 }  // namespace
 
 CommonOptions& options_of(const std::string& command) {
@@ -125,6 +137,24 @@ CLI::Validator integer_up_to(std::int64_t highest) {
             return valid ? std::string{}
                          : fmt::format("found \"{}\", expected an integer from 1 to {}", text,
                                        highest);
+          },
+          ""};
+}
+
+std::vector<std::int64_t> batch_sizes_of(const std::string& list) {
+  std::vector<std::int64_t> batch_sizes;
+  for (const std::string& part : split_at_commas(list)) batch_sizes.push_back(std::stoll(part));
+  return batch_sizes;
+}
+
+CLI::Validator batch_size_list() {
+  return {[](const std::string& list) {
+            const CLI::Validator is_batch_size = integer_up_to(kLargestCount);
+            for (const std::string& part : split_at_commas(list)) {
+              const std::string message = is_batch_size(part);
+              if (!message.empty()) return message + ", commas between";
+            }
+            return std::string{};
           },
           ""};
 }

@@ -65,6 +65,11 @@ void add_inference_batch_size(CLI::App& command, std::int64_t& batch_size);
 /// Accepts integers from 1 to `highest`.
 [[nodiscard]] CLI::Validator integer_up_to(std::int64_t highest);
 
+/// Accepts batch sizes with commas between.
+[[nodiscard]] CLI::Validator batch_size_list();
+/// Of such a list.
+[[nodiscard]] std::vector<std::int64_t> batch_sizes_of(const std::string& list);
+
 /// Writes text; flush_output() tells of a failure on standard output.
 void put(std::FILE* stream, const std::string& text);
 /// Writes out what is left of standard output. Returns 0, or the errno of the first write that

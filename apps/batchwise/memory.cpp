@@ -23,7 +23,7 @@ constexpr std::int64_t kCudaGranularity = std::int64_t{2} << 20;
 
 struct MemoryOptions {
   std::string experiment;
-  std::vector<std::int64_t> batch_sizes;
+  std::string batch_sizes;  ///< with commas between; empty: the default
   std::string budget;
   std::string card;
   std::string by = "category";
@@ -46,7 +46,16 @@ void check_options(const MemoryOptions& options, const CommonOptions& common) {
     throw InputError("--over-memory needs --budget BYTES, the limit that training is to exceed");
   }
   if (options.csv && common.json) throw InputError("--csv and --json exclude each other");
-  const std::string extension = std::filesystem::path(options.plot).extension();
+  if (options.csv && options.over_memory) {
+    throw InputError("--csv and --over-memory exclude each other; --json has both");
+  }
+  const std::filesystem::path plot = options.plot;
+  const std::string extension = plot.extension();
+  std::error_code ignored;
+  if (plot.has_parent_path() && !std::filesystem::is_directory(plot.parent_path(), ignored)) {
+    throw InputError(
+        fmt::format("--plot {}: there is no folder {}", options.plot, plot.parent_path().string()));
+  }
   if (!options.plot.empty() && extension != ".svg" && extension != ".html") {
     throw InputError(
         fmt::format("--plot {}: expected a file that ends in .svg or .html", options.plot));
@@ -104,8 +113,8 @@ void measure(const CommonOptions& common, const Experiment& experiment, const Da
   }
 }
 
-Json over_memory(const CommonOptions& common, const Experiment& experiment, const Dataset& dataset,
-                 std::int64_t budget) {
+/// Throws where there is nothing to exceed.
+void check_exceeded(const Experiment& experiment, const Dataset& dataset, std::int64_t budget) {
   Experiment unlimited = experiment;
   unlimited.training.memory_budget = {};
   const std::int64_t needed =
@@ -113,10 +122,13 @@ Json over_memory(const CommonOptions& common, const Experiment& experiment, cons
   if (needed <= budget) {
     throw InputError(
         fmt::format("--over-memory: the plan needs {} bytes and the budget is {}; choose a smaller "
-                    "--budget, or "
-                    "a larger --batch-size",
+                    "--budget or a larger --batch-size",
                     needed, budget));
   }
+}
+
+Json over_memory(const CommonOptions& common, const Experiment& experiment, const Dataset& dataset,
+                 std::int64_t budget) {
   Json ways = Json::array();
   print(common, fmt::format("\nwithin {}:\n{:<44} {:>12} {:>12} {:>16} {:>8}", human_bytes(budget),
                             "way", "device", "host", "us per sample", "slower"));
@@ -152,7 +164,14 @@ Json run() {
   for (const std::string& note : dataset.notes) say(common, note);
   const RunFacts facts = examine(experiment, dataset);
   MemoryReport report = profile_memory(
-      experiment, facts, {.batch_sizes = options.batch_sizes, .budget = budget, .device = device});
+      experiment, facts,
+      {.batch_sizes = options.batch_sizes.empty() ? std::vector<std::int64_t>{}
+                                                  : batch_sizes_of(options.batch_sizes),
+       .budget = budget,
+       .device = device});
+  // All that can be refused is, before the report is printed.
+  if (options.measure || options.over_memory) (void)find_backend(experiment.device);
+  if (options.over_memory) check_exceeded(experiment, dataset, budget->bytes);
   if (options.measure) measure(common, experiment, dataset, report);
   const bool by_layer = options.by == "layer";
   std::string text = options.csv ? to_csv(report, by_layer) : to_text(report, by_layer);
@@ -183,8 +202,7 @@ Command add_memory(CLI::App& program) {
   command
       .add_option("--batch-sizes", options.batch_sizes,
                   "batch sizes to plan (default: powers of two up to the training set)")
-      ->delimiter(',')
-      ->check(integer_up_to(kLargestCount))
+      ->check(batch_size_list())
       ->option_text("N,N,...");
   command
       .add_option("--budget", options.budget,

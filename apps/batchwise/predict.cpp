@@ -29,36 +29,6 @@ PredictOptions& predict_options() {
   return options;
 }
 
-std::vector<std::string> split_at_commas(const std::string& text) {
-  std::vector<std::string> parts(1);
-  for (const char character : text) {
-    if (character == ',') {
-      parts.emplace_back();
-    } else {
-      parts.back() += character;
-    }
-  }
-  return parts;
-}
-
-std::vector<std::int64_t> batch_sizes_of(const std::string& list) {
-  std::vector<std::int64_t> batch_sizes;
-  for (const std::string& part : split_at_commas(list)) batch_sizes.push_back(std::stoll(part));
-  return batch_sizes;
-}
-
-CLI::Validator batch_size_list() {
-  return {[](const std::string& list) {
-            const CLI::Validator is_batch_size = integer_up_to(kLargestCount);
-            for (const std::string& part : split_at_commas(list)) {
-              const std::string message = is_batch_size(part);
-              if (!message.empty()) return message + ", commas between";
-            }
-            return std::string{};
-          },
-          ""};
-}
-
 void expect_access(const std::filesystem::path& out, const std::filesystem::path& written) {
   if (access(written.c_str(), W_OK) == 0) return;
   throw InputError(fmt::format("--out {}: {} cannot be written to: {}", out.string(),

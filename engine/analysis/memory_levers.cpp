@@ -64,7 +64,7 @@ class Levers {
     const RunPlan present = plan(experiment_, passes_);
     const std::int64_t activations = present.training.arena_bytes(ArenaKind::activations);
     const PlanRequest request = training_request(experiment_, facts_.data, device_, passes_);
-    for (const double share : {0.125, 0.25, 0.5, 0.75}) {
+    for (const double share : {0.125, 0.25, 0.5, 0.75, 0.9, 0.98}) {
       const auto names =
           least_recomputation(facts_.graph, request,
                               static_cast<std::int64_t>(share * static_cast<double>(activations)));
@@ -73,7 +73,8 @@ class Levers {
       again.recompute = *names;
       Experiment experiment = experiment_;
       experiment.training.checkpoint.automatic = true;
-      add({.name = fmt::format("checkpointing ({} activations again)", names->size()),
+      add({.name = fmt::format("checkpointing ({} activation{} again)", names->size(),
+                               names->size() == 1 ? "" : "s"),
            .how = "--set training.checkpoint=auto",
            .consequence = "the same results, more time",
            .bytes = plan(experiment_, again).total_bytes(),

@@ -121,6 +121,7 @@ class Profiler {
     const PlanRequest request = training_request(experiment_, facts_.data, device_, passes);
     check_batchnorm_groups(facts_.graph, request);
     const RunPlan plan = make_run_plan(facts_.graph, experiment_, facts_.data, device_, passes);
+    report.planned_bytes = plan.total_bytes() + question_.device.overhead_bytes;
     report.parameters = plan.training.parameters.trainable_count();
     const bool whole = passes.micro_batch_size == passes.batch_size;
     if (passes.recompute == experiment_.training.checkpoint.names) {
@@ -170,8 +171,10 @@ class Profiler {
   /// The experiment's, "auto" resolved.
   [[nodiscard]] std::int64_t usual_batch(const MemoryReport& report) const {
     if (experiment_.training.batch_size > 0) return experiment_.training.batch_size;
-    if (question_.budget) return std::max<std::int64_t>(1, report.largest_training_batch);
-    return facts_.data.training_samples;
+    if (report.largest_training_batch > 0) return report.largest_training_batch;
+    // Where not even the smallest fits, one that shows by how much.
+    const std::int64_t shown = question_.budget ? TrainingConfig{}.batch_size : kUnlimited;
+    return std::min(shown, facts_.data.training_samples);
   }
 
   [[nodiscard]] MemoryRow row(std::int64_t batch) const {

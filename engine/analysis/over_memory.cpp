@@ -39,7 +39,7 @@ OverMemoryWay measure(std::string name, const Experiment& experiment, const Data
     way.name += fmt::format(" of {}", session.micro_batch_size());
   }
   const std::size_t again = session.experiment().training.checkpoint.names.size();
-  if (again > 0) way.name += fmt::format(", {} activations again", again);
+  if (again > 0) way.name += fmt::format(", {} activation{} again", again, again == 1 ? "" : "s");
   return way;
 }
 

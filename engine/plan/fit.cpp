@@ -113,7 +113,7 @@ std::optional<Passes> Fitting::with_recomputation(const Passes& passes) const {
   return kept;
 }
 
-std::vector<WayOut> Fitting::ways_out(const Passes& passes) const {
+std::vector<WayOut> Fitting::ways_out(const Passes& passes, std::string_view batch_option) const {
   std::vector<WayOut> ways;
   const auto add = [&](const std::optional<Passes>& found, std::string what, std::string how,
                        std::string consequence) {
@@ -127,7 +127,9 @@ std::vector<WayOut> Fitting::ways_out(const Passes& passes) const {
         invariant ? "the same results" : "results that differ by rounding");
   }
   if (const auto less = with_recomputation(passes)) {
-    add(less, fmt::format("computing {} activations again", less->recompute.size()),
+    add(less,
+        fmt::format("computing {} activation{} again", less->recompute.size(),
+                    less->recompute.size() == 1 ? "" : "s"),
         "--set training.checkpoint=auto", "the same results, more time");
   }
   if (!passes.offload) {
@@ -138,18 +140,18 @@ std::vector<WayOut> Fitting::ways_out(const Passes& passes) const {
           "the same results, at the speed of the bus");
     }
   }
-  const std::int64_t smaller_batch = largest_that(passes.batch_size, [&](std::int64_t size) {
+  const auto of_batch = [&](std::int64_t size) {
     Passes small = passes;
     small.batch_size = size;
     small.micro_batch_size = std::min(size, passes.micro_batch_size);
-    return fits(small);
-  });
-  if (smaller_batch > 0) {
-    Passes small = passes;
-    small.batch_size = smaller_batch;
-    small.micro_batch_size = std::min(smaller_batch, passes.micro_batch_size);
-    add(small, fmt::format("batches of {}", smaller_batch),
-        fmt::format("--batch-size {}", smaller_batch), "another training");
+    return small;
+  };
+  std::int64_t batch =
+      largest_that(passes.batch_size, [&](std::int64_t size) { return fits(of_batch(size)); });
+  while (batch > 0 && !sound(of_batch(batch))) --batch;
+  if (batch > 0) {
+    add(of_batch(batch), fmt::format("batches of {}", batch),
+        fmt::format("{}{}", batch_option, batch), "another training");
   }
   if (optimizer_slots(experiment_.optimizer) > 0) {
     Experiment plain = experiment_;

@@ -42,8 +42,10 @@ class Fitting {
   [[nodiscard]] std::optional<Passes> with_recomputation(const Passes& passes) const;
 
   /// What would make the run fit, the cheapest first: first what gives the same results, by the
-  /// time it costs, then what changes them. At most three.
-  [[nodiscard]] std::vector<WayOut> ways_out(const Passes& passes) const;
+  /// time it costs, then what changes them. At most three. batch_option: what sets the batch size,
+  /// as "--batch-size ".
+  [[nodiscard]] std::vector<WayOut> ways_out(const Passes& passes,
+                                             std::string_view batch_option) const;
 
   [[nodiscard]] std::int64_t bytes(const Passes& passes) const;
   [[nodiscard]] bool fits(const Passes& passes) const { return bytes(passes) <= budget_; }

@@ -17,6 +17,10 @@ class Offloading {
   Program build() {
     std::vector<Step> steps = std::move(program_.steps);
     for (std::size_t index = 0; index < steps.size(); ++index) {
+      const bool forward = steps[index].section == Section::pass && !steps[index].backward;
+      if (forward) last_forward_ = static_cast<int>(index);
+    }
+    for (std::size_t index = 0; index < steps.size(); ++index) {
       Step step = steps[index];
       if (step.backward) {
         for (ValueId& id : step.inputs) {
@@ -31,9 +35,11 @@ class Offloading {
   }
 
  private:
-  /// What grows with the rows of a pass; statistics of groups are too small to be worth a copy.
+  /// What grows with the rows of a pass and is not read right away; statistics of groups are too
+  /// small to be worth a copy.
   [[nodiscard]] bool moves(ValueId root) const {
-    return saved_.is_kept(root) && program_.values[root].extent == Extent::per_row;
+    return saved_.is_kept(root) && program_.values[root].extent == Extent::per_row &&
+           saved_.producer(root) != last_forward_;
   }
 
   void copy_out(const Step& step, int index) {
@@ -80,6 +86,7 @@ class Offloading {
 
   Program program_;
   SavedValues saved_;
+  int last_forward_ = -1;  ///< the step before the backward pass
   std::vector<ValueId> host_;
   std::vector<ValueId> back_;
   std::vector<Step> made_;

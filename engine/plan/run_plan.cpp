@@ -227,8 +227,8 @@ std::vector<std::string> MemoryFormula::text() const {
                   evaluations_.empty() ? "" : ", E(B)"),
       fmt::format("partial(B) = {} x levels(B), levels(B) = bits of (ceil(B / {}) - 1)",
                   weights_bytes_, ReductionOrder::over_samples().chunk()),
-      fmt::format("T(B) = {} x ceil({} / {}) + {}{}", training_.per_unit, rows, kUnitSamples,
-                  training_.fixed, results)};
+      fmt::format("T(B) = {} x ceil({} / {}){}{}", training_.per_unit, rows, kUnitSamples,
+                  training_.fixed == 0 ? "" : fmt::format(" + {}", training_.fixed), results)};
   std::string evaluations;
   for (const Terms& terms : evaluations_) {
     evaluations +=

@@ -34,9 +34,9 @@ struct DeviceFacts {
 /// How an update's batch is taken through memory.
 struct Passes {
   std::int64_t batch_size = 1;
-  std::int64_t micro_batch_size = 1;   ///< samples of a pass, at most the batch
-  std::vector<std::string> recompute;  ///< activations made again (PlanRequest::recompute)
-  bool offload = false;                ///< activations kept on the host
+  std::int64_t micro_batch_size = 1;        ///< samples of a pass, at most the batch
+  std::vector<std::string> recompute = {};  ///< activations made again (PlanRequest::recompute)
+  bool offload = false;                     ///< activations kept on the host
 
   bool operator==(const Passes&) const = default;
 };

@@ -70,10 +70,11 @@ struct StepTimeline {
 
 struct MemoryReport {
   std::string experiment = {};
-  std::string device = {};      ///< what the plan is made for
-  std::string precision = {};   ///< "fp32"
-  std::string optimizer = {};   ///< "adam"
-  std::int64_t parameters = 0;  ///< trainable
+  std::string device = {};         ///< what the plan is made for
+  std::string precision = {};      ///< "fp32"
+  std::string optimizer = {};      ///< "adam"
+  std::int64_t planned_bytes = 0;  ///< in all, at the timeline's batch size
+  std::int64_t parameters = 0;     ///< trainable
   std::optional<std::int64_t> budget_bytes = {};
   std::string budget_source = {};         ///< "--budget", "NVIDIA H200, 143771 MiB less ..."
   std::vector<std::string> formula = {};  ///< bytes(B) and its terms, a line each

@@ -168,6 +168,7 @@ std::string to_json(const MemoryReport& report) {
                      {"device", report.device},
                      {"precision", report.precision},
                      {"optimizer", report.optimizer},
+                     {"planned_bytes", report.planned_bytes},
                      {"parameters", report.parameters},
                      {"budget_bytes", or_null(report.budget_bytes)},
                      {"budget_source", report.budget_source},

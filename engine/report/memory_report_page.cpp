@@ -62,11 +62,9 @@ std::string headline(const MemoryReport& report) {
     budget = fmt::format(" {}.", largest_sentence(report));
     budget[1] = 'L';
   }
-  if (const MemoryRow* present = present_row(report); present != nullptr) {
-    const std::int64_t total = present->training.total_bytes();
-    facts += fact(fmt::format("memory at batch {}", grouped(present->batch_size)),
-                  bytes_text(total), fmt::format("{} bytes", grouped(total)));
-  }
+  facts += fact(fmt::format("memory at batch {}", grouped(report.timeline.batch_size)),
+                bytes_text(report.planned_bytes),
+                fmt::format("{} bytes", grouped(report.planned_bytes)));
   return fmt::format(
       "<h1>{}</h1>\n<p class=\"quiet\">Planned for {}, {}, {}, {} trainable parameters.{}</p>\n"
       "<dl class=\"headline\">\n{}</dl>\n",
@@ -138,13 +136,10 @@ std::string layers_section(const MemoryReport& report) {
 
 std::string levers_section(const MemoryReport& report) {
   if (report.levers.empty()) return {};
-  const MemoryRow* present = present_row(report);
   std::string lines;
   for (const Lever& lever : report.levers) {
-    const std::int64_t change =
-        present == nullptr ? 0 : lever.bytes - present->training.total_bytes();
     lines += row_head(lever.name) + cell(lever.bytes) +
-             (present == nullptr ? cell("") : cell(signed_grouped(change))) +
+             cell(signed_grouped(lever.bytes - report.planned_bytes)) +
              (lever.largest_batch_size > 0 ? cell(lever.largest_batch_size) : cell("")) +
              fmt::format("<td class=\"words\">{}</td><td class=\"words\">{}</td></tr>\n",
                          lever.how.empty() ? "not in this version" : escape_html(lever.how),

@@ -45,15 +45,6 @@ std::int64_t allocator_difference(const MemoryRow& row) {
   return planned_allocator_bytes(row.training) - row.measured->allocator_bytes;
 }
 
-const MemoryRow* present_row(const MemoryReport& report) {
-  const MemoryRow* found = nullptr;
-  for (const MemoryRow& row : report.rows) {
-    if (!row.refused.empty() || row.batch_size != report.timeline.batch_size) continue;
-    if (found == nullptr || row.micro_batch_size == report.timeline.micro_batch_size) found = &row;
-  }
-  return found;
-}
-
 bool above_budget(const MemoryReport& report, std::int64_t bytes) {
   return report.budget_bytes && bytes > *report.budget_bytes;
 }

@@ -24,9 +24,6 @@ namespace batchwise {
 /// Planned less measured; needs a measured row.
 [[nodiscard]] std::int64_t allocator_difference(const MemoryRow& row);
 
-/// The row of the experiment's batch size, null where there is none; the batch size is that of the
-/// timeline.
-[[nodiscard]] const MemoryRow* present_row(const MemoryReport& report);
 [[nodiscard]] bool above_budget(const MemoryReport& report, std::int64_t bytes);
 [[nodiscard]] bool has_micro_batches(const MemoryReport& report);
 

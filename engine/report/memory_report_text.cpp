@@ -258,15 +258,12 @@ std::string change_text(std::int64_t bytes) {
 
 std::string levers_text(const MemoryReport& report) {
   if (report.levers.empty()) return {};
-  const MemoryRow* present = present_row(report);
   TextTable table({"lever", "MiB", "change", "largest batch", "how", "consequence"},
                   {true, false, false, false, true, true});
   for (const Lever& lever : report.levers) {
-    table.add(
-        {lever.name, mebibytes(lever.bytes),
-         present == nullptr ? "-" : change_text(lever.bytes - present->training.total_bytes()),
-         lever.largest_batch_size > 0 ? grouped(lever.largest_batch_size) : "-",
-         lever.how.empty() ? "not in this version" : lever.how, lever.consequence});
+    table.add({lever.name, mebibytes(lever.bytes), change_text(lever.bytes - report.planned_bytes),
+               lever.largest_batch_size > 0 ? grouped(lever.largest_batch_size) : "-",
+               lever.how.empty() ? "not in this version" : lever.how, lever.consequence});
   }
   return fmt::format("\nwhat could be given up, at batch {}:\n{}",
                      grouped(report.timeline.batch_size), table.text());

@@ -34,6 +34,12 @@ void refuse_difference(const Experiment& recorded, const Experiment& allowed,
   }
 }
 
+/// Whether an update has the same bits however its batch is cut into micro-batches.
+bool splits_freely(const Experiment& experiment) {
+  return experiment.numerics == Numerics::invariant &&
+         experiment.training.accumulation == Accumulation::mean;
+}
+
 }  // namespace
 
 void check_resume_changes(const Experiment& recorded, const Experiment& asked) {
@@ -46,10 +52,16 @@ void check_resume_changes(const Experiment& recorded, const Experiment& asked) {
   allowed.training.max_seconds = recorded.training.max_seconds;
   allowed.training.checkpoint_seconds = recorded.training.checkpoint_seconds;
   allowed.device = recorded.device;
+  allowed.training.memory_budget = recorded.training.memory_budget;
+  allowed.training.checkpoint = recorded.training.checkpoint;
+  allowed.training.offload_activations = recorded.training.offload_activations;
+  if (splits_freely(recorded)) {
+    allowed.training.micro_batch_size = recorded.training.micro_batch_size;
+  }
   refuse_difference(
       recorded, allowed,
-      "--resume continues the run as it is: {}; only epochs, max_steps and max_seconds "
-      "may be raised. Train anew for other settings");
+      "--resume continues the run as it is: {}; only epochs, max_steps and max_seconds may be "
+      "raised, and the device and the use of its memory changed. Train anew for other settings");
 }
 
 Experiment for_inference(const Experiment& recorded, Experiment asked) {

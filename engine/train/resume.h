@@ -5,9 +5,10 @@
 
 namespace batchwise {
 
-/// Limits (epochs, max_steps, max_seconds) may be raised; the device and checkpoint_seconds are
-/// free; anything else would alter the numbers: an InputError names the first such key, what the
-/// run has and what was asked.
+/// Limits (epochs, max_steps, max_seconds) may be raised; the device, checkpoint_seconds and what
+/// concerns memory alone (memory_budget, checkpoint, offload_activations and, where an update does
+/// not depend on it, micro_batch_size) are free; anything else would alter the numbers: an
+/// InputError names the first such key, what the run has and what was asked.
 void check_resume_changes(const Experiment& recorded, const Experiment& asked);
 
 /// What evaluate and predict may change of a run: where its data lie, the device, the batch size.

@@ -80,17 +80,24 @@ Fitting Session::fitting(std::int64_t budget_bytes) const {
   return {facts_.graph, experiment_, asked_, facts_.data, device_, budget_bytes};
 }
 
+/// "auto" found none: for want of memory, or because BatchNorm refuses those that fit.
+void Session::refuse_every_batch(const Fitting& fit) const {
+  const Passes least = fit.passes(1);
+  if (fit.fits(least)) {
+    check_batchnorm_groups(graph(), training_request(experiment_, facts_.data, device_, least));
+  }
+  throw InputError(fmt::format(
+      "not even a batch of 1 fits: its plan needs {} bytes, and {} is {}", fit.bytes(least),
+      fit.budget() == asked_.memory_budget.count ? "training.memory_budget" : "what is free",
+      fit.budget()));
+}
+
 void Session::resolve_batch_size() {
   TrainingConfig& training = experiment_.training;
   if (training.batch_size == 0) {
     const Fitting fit = fitting(auto_budget());
     training.batch_size = fit.largest_batch();
-    if (training.batch_size == 0) {
-      check_batchnorm_groups(graph(),
-                             training_request(experiment_, facts_.data, device_, fit.passes(1)));
-      throw InputError(fmt::format("not even a batch of 1 fits in the {} bytes that are free",
-                                   std::max<std::int64_t>(0, fit.budget())));
-    }
+    if (training.batch_size == 0) refuse_every_batch(fit);
   }
   if (training.micro_batch_size > training.batch_size) {
     throw InputError(fmt::format("training.micro_batch_size = {} is above training.batch_size = {}",
@@ -116,7 +123,9 @@ void Session::refuse_what_does_not_fit(const Passes& passes) const {
   const std::int64_t needed = fit.bytes(passes);
   if (needed <= fit.budget()) return;
   std::string ways;
-  for (const WayOut& way : fit.ways_out(passes)) {
+  const bool first = passes.batch_size == experiment_.training.batch_size;
+  for (const WayOut& way :
+       fit.ways_out(passes, first ? "--batch-size " : "--set batch_schedule.max_batch_size=")) {
     ways += fmt::format("\n  {} ({}): {} bytes, {}", way.how, way.what, way.bytes, way.consequence);
   }
   throw InputError(fmt::format(
@@ -139,6 +148,8 @@ void Session::take_plan(const Passes& passes) {
   TrainingConfig& training = experiment_.training;
   training.batch_size = passes.batch_size;
   const bool whole = passes.micro_batch_size == passes.batch_size && asked_.micro_batch_size == 0;
+  // A batch that will change is resolved anew each time, also when the run is resumed.
+  if (experiment_.batch_schedule.kind != BatchScheduleKind::constant) return;
   training.micro_batch_size = whole ? 0 : passes.micro_batch_size;
   training.checkpoint = {.automatic = false, .names = passes.recompute};
 }

@@ -90,6 +90,7 @@ class Session {
   [[nodiscard]] Fitting fitting(std::int64_t budget_bytes) const;
   [[nodiscard]] std::int64_t auto_budget() const;
   void resolve_batch_size();
+  [[noreturn]] void refuse_every_batch(const Fitting& fit) const;
   void check_batch_size(std::int64_t batch_size) const;
   void take_plan(const Passes& passes);
   void refuse_what_does_not_fit(const Passes& passes) const;

@@ -491,7 +491,7 @@ const std::vector<BadInput> kMemory{
      {"bytes for training.batch_size = 16", "training.memory_budget is 1024"}},
     {"LimitBelowOneSampleAutomatic",
      train({"--memory-budget", "1KiB", "--batch-size", "auto"}),
-     {"not even a batch of 1 fits", "1024 bytes"}},
+     {"not even a batch of 1 fits", "training.memory_budget is 1024"}},
     {"CheckpointWord",
      train({"--set", "training.checkpoint=some"}),
      {"training.checkpoint", "\"some\"", "\"none\", \"auto\", or a list of names"}},

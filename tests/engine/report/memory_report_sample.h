@@ -50,6 +50,7 @@ inline constexpr std::int64_t kMiB = std::int64_t{1} << 20;
                     .bytes = 8 * kMiB,
                     .largest_batch_size = 70000},
                    {.name = "bf16", .consequence = "other results", .bytes = 12 * kMiB}};
+  report.planned_bytes = report.rows[2].training.total_bytes();
   report.timeline = {.batch_size = 4,
                      .micro_batch_size = 4,
                      .steps = {"dense_1 dense_forward", "loss softmax_cross_entropy",

@@ -84,5 +84,42 @@ TEST(BatchGrowth, WithLittleMemoryGoesOnInSmallerPasses) {
   EXPECT_EQ(weights_sha256, train_in(folder / "whole", experiment).weights_sha256);
 }
 
+TEST(BatchGrowth, ResolvesAutoForEachSizeAlsoWhenResumed) {
+  const TemporaryFolder folder;
+  for (const char* setting : {"training.micro_batch_size=auto", "training.checkpoint=auto"}) {
+    SCOPED_TRACE(setting);
+    // Room for the first batch in one pass, and for the second in parts or with recomputation.
+    const auto with_budget = [&](std::int64_t budget) {
+      return small_experiment(
+          {"batch_schedule.kind=step", "batch_schedule.at=[1]", "batch_schedule.factor=8", setting,
+           "training.memory_budget=" + std::to_string(budget)},
+          "{ type = \"dense\", units = 64, activation = \"gelu\" }, "
+          "{ type = \"dense\", units = 64, activation = \"gelu\" }, "
+          "{ type = \"dense\", units = 64, activation = \"gelu\" }, { type = \"dense\", units = 4 "
+          "}");
+    };
+    Experiment whole = with_budget(0);
+    whole.training.micro_batch_size = 0;
+    whole.training.checkpoint = {};
+    Session without_limit(whole, data_of(whole));
+    without_limit.change_batch_size(256);
+    const Experiment experiment =
+        with_budget(without_limit.memory_plan().total_bytes() - 64 * 1024);
+    const std::filesystem::path path = folder / setting;
+    {
+      Session session(experiment, data_of(experiment));
+      (void)RunFolder::create(path, session.experiment(), {}, false);
+    }
+    const Experiment recorded = RunFolder::open(path).experiment({});
+    Session resumed(recorded, data_of(recorded));
+    EXPECT_EQ(resumed.micro_batch_size(), 32);
+    EXPECT_TRUE(resumed.plan().training.request.recompute.empty());
+    resumed.change_batch_size(256);
+    EXPECT_LE(resumed.memory_plan().total_bytes(), recorded.training.memory_budget.count);
+    EXPECT_TRUE(resumed.micro_batch_size() < 256 ||
+                !resumed.plan().training.request.recompute.empty());
+  }
+}
+
 }  // namespace
 }  // namespace batchwise

@@ -195,7 +195,7 @@ INSTANTIATE_TEST_SUITE_P(Devices, Quarter, ::testing::Values("cpu", "emulated"),
 TEST_P(Quarter, OfTheMemoryGivesTheSameWeightsInMicroBatchesAndWithCheckpointing) {
   const Watched memory(GetParam());
   const bool emulated = GetParam() == "emulated";
-  const std::int64_t batch = emulated ? 256 : 4096;
+  const std::int64_t batch = emulated ? 384 : 4096;
   const int units = emulated ? 8 : 32;
   const int updates = emulated ? 1 : 2;
   const Experiment experiment = deep_experiment(GetParam(), 160, units, batch);

@@ -266,5 +266,26 @@ TEST(CheckResumeChanges, RefusesWhatWouldAlterTheNumbers) {
   EXPECT_THAT(message_of([&] { check_resume_changes(recorded, deeper); }), HasSubstr("--resume"));
 }
 
+TEST(ResumeChanges, OfMemoryAloneAreFreeWhereTheyChangeNoBits) {
+  const TemporaryFolder folder;
+  const Experiment recorded = small_experiment({});
+  Experiment asked = recorded;
+  asked.training.micro_batch_size = 8;
+  asked.training.checkpoint.names = {"dense_1"};
+  asked.training.offload_activations = true;
+  asked.training.memory_budget = {1 << 20};
+  check_resume_changes(recorded, asked);
+  EXPECT_THROW((void)train_in(folder / "run", recorded, 5), Interrupted);
+  EXPECT_EQ(train_in(folder / "run", asked).weights_sha256,
+            train_in(folder / "whole", recorded).weights_sha256);
+
+  Experiment summed = recorded;
+  summed.training.accumulation = Accumulation::sum;
+  Experiment cut = summed;
+  cut.training.micro_batch_size = 8;
+  EXPECT_THAT(message_of([&] { check_resume_changes(summed, cut); }),
+              HasSubstr("micro_batch_size = 8"));
+}
+
 }  // namespace
 }  // namespace batchwise
