@@ -90,11 +90,11 @@ bool plans_for_cuda(const std::string& device) {
 /// A GPU need not be there for its plans; --card means one.
 PlannedDevice planned_device(const Experiment& experiment, bool has_card) {
   const std::string& device = experiment.device;
-  if (plans_for_cuda(device) || (has_card && device == "auto")) {
+  if (has_card || plans_for_cuda(device)) {
     return {.facts = {.target = {DeviceKind::cuda, experiment.numerics},
                       .real = ElementType::f32,
                       .granularity = kCudaGranularity},
-            .name = device == "auto" ? "cuda" : device,
+            .name = plans_for_cuda(device) ? device : "cuda",
             .overhead_bytes = kAssumedOverheadBytes};
   }
   const Backend& backend = find_backend(device);
@@ -102,15 +102,6 @@ PlannedDevice planned_device(const Experiment& experiment, bool has_card) {
   return {.facts = device_facts(backend, experiment.numerics),
           .name = std::string(backend.name()),
           .overhead_bytes = gpu ? kAssumedOverheadBytes : 0};
-}
-
-void measure(const CommonOptions& common, const Experiment& experiment, const Dataset& dataset,
-             MemoryReport& report) {
-  for (MemoryRow& row : report.rows) {
-    if (!row.refused.empty()) continue;
-    say(common, fmt::format("measuring batch {}", row.batch_size));
-    row.measured = measure_memory(experiment, dataset, row.batch_size);
-  }
 }
 
 /// Throws where there is nothing to exceed.
@@ -163,16 +154,20 @@ Json run() {
   const Dataset dataset = load_dataset(experiment.data, experiment.seed);
   for (const std::string& note : dataset.notes) say(common, note);
   const RunFacts facts = examine(experiment, dataset);
-  MemoryReport report = profile_memory(
-      experiment, facts,
-      {.batch_sizes = options.batch_sizes.empty() ? std::vector<std::int64_t>{}
-                                                  : batch_sizes_of(options.batch_sizes),
-       .budget = budget,
-       .device = device});
+  const MemoryQuestion question{.batch_sizes = options.batch_sizes.empty()
+                                                   ? std::vector<std::int64_t>{}
+                                                   : batch_sizes_of(options.batch_sizes),
+                                .budget = budget,
+                                .device = device};
+  MemoryReport report = profile_memory(experiment, facts, question);
   // All that can be refused is, before the report is printed.
-  if (options.measure || options.over_memory) (void)find_backend(experiment.device);
+  if (options.measure || options.over_memory) (void)find_backend(device.name);
   if (options.over_memory) check_exceeded(experiment, dataset, budget->bytes);
-  if (options.measure) measure(common, experiment, dataset, report);
+  for (MemoryRow& row : report.rows) {
+    if (!options.measure || !row.refused.empty()) continue;
+    say(common, fmt::format("measuring batch {}", row.batch_size));
+    measure_memory(experiment, facts, dataset, question, row);
+  }
   const bool by_layer = options.by == "layer";
   std::string text = options.csv ? to_csv(report, by_layer) : to_text(report, by_layer);
   if (text.ends_with('\n')) text.pop_back();

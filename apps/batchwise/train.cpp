@@ -211,9 +211,9 @@ Command add_train(CLI::App& program) {
                    "with --init: take the tensors that fit, and list what was taken and left");
   command.add_option("--out", options.out, "run folder (default runs/<experiment>-<NNN>)")
       ->option_text("DIR");
-  command.add_flag(
-      "--resume", options.resume,
-      "continue the run in --out; only epochs, max_steps and max_seconds may be raised");
+  command.add_flag("--resume", options.resume,
+                   "continue the run in --out; epochs, max_steps and max_seconds may be raised, "
+                   "and the device and the use of its memory changed");
   command.add_flag("--overwrite", options.overwrite, "replace the run in --out");
   command.add_flag("--explain", options.explain, "print the stages of the plan; train nothing");
   add_common_options(command, common,

@@ -43,17 +43,17 @@ class Levers {
   /// The least memory: one unit of samples, or of BatchNorm's groups, at a time.
   void add_micro_batches() {
     const std::int64_t multiple = pass_granularity(facts_.graph);
-    if (multiple == 0) return;
+    if (multiple == 0 || experiment_.training.accumulation == Accumulation::sum) return;
     const std::int64_t rows = std::min(passes_.batch_size, round_up(kUnitSamples, multiple));
     if (rows >= passes_.micro_batch_size) return;
     Passes small = passes_;
     small.micro_batch_size = rows;
     Experiment experiment = experiment_;
     experiment.training.micro_batch_size = kAutomatic;
-    const bool invariant = experiment_.numerics == Numerics::invariant;
     add({.name = fmt::format("micro-batches of {}", rows),
          .how = fmt::format("--micro-batch-size {}, or auto", rows),
-         .consequence = invariant ? "the same results" : "results that differ by rounding",
+         .consequence =
+             splits_freely(experiment_) ? "the same results" : "results that differ by rounding",
          .bytes = plan(experiment_, small).total_bytes(),
          .largest_batch_size = largest(facts_, experiment)});
   }
@@ -120,7 +120,8 @@ class Levers {
     Experiment experiment = experiment_;
     experiment.optimizer = {.name = OptimizerName::sgd, .learning_rate = 0.01};
     add({.name = "SGD without momentum",
-         .how = "--optimizer sgd",
+         .how = experiment_.optimizer.name == OptimizerName::sgd ? "--set optimizer.momentum=0"
+                                                                 : "--optimizer sgd",
          .consequence = "another training",
          .bytes = plan(experiment, passes_).total_bytes(),
          .largest_batch_size = largest(facts_, experiment)});
@@ -130,6 +131,10 @@ class Levers {
   void add_frozen_layers() {
     RunFacts facts = facts_;
     Experiment experiment = experiment_;
+    Passes passes = passes_;
+    // What is kept, and so what can be named, is another in the other graph.
+    experiment.training.checkpoint.names.clear();
+    passes.recompute.clear();
     std::vector<std::string> frozen;
     bool is_last = true;
     for (auto layer = experiment.model.layers.rbegin(); layer != experiment.model.layers.rend();
@@ -151,8 +156,7 @@ class Levers {
                             frozen.size() <= 4 ? fmt::format("{}", fmt::join(frozen, ", "))
                                                : fmt::format("{} layers", frozen.size())),
          .consequence = "another training",
-         .bytes =
-             make_run_plan(facts.graph, experiment, facts.data, device_, passes_).total_bytes(),
+         .bytes = make_run_plan(facts.graph, experiment, facts.data, device_, passes).total_bytes(),
          .largest_batch_size = largest(facts, experiment)});
   }
 

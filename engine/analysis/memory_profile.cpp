@@ -1,5 +1,7 @@
 #include "engine/analysis/memory_profile.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -16,6 +18,12 @@ namespace batchwise {
 namespace {
 
 constexpr std::int64_t kUnlimited = std::numeric_limits<std::int64_t>::max();
+
+/// What plans may take: the budget without what is beside them.
+std::int64_t plan_budget(const MemoryQuestion& question) {
+  if (!question.budget) return kUnlimited;
+  return std::max<std::int64_t>(0, question.budget->bytes - question.device.overhead_bytes);
+}
 
 std::int64_t bytes_of(const Plan& plan, ValueId id) {
   const Value& value = plan.program.values[id];
@@ -104,9 +112,7 @@ class Profiler {
         facts_(facts),
         question_(question),
         device_(question.device.facts),
-        budget_(question.budget ? std::max<std::int64_t>(
-                                      0, question.budget->bytes - question.device.overhead_bytes)
-                                : kUnlimited),
+        budget_(plan_budget(question)),
         fit_(facts.graph, experiment_, experiment_.training, facts.data, device_, budget_) {}
 
   MemoryReport profile() {
@@ -223,15 +229,14 @@ MemoryReport profile_memory(const Experiment& experiment, const RunFacts& facts,
   return Profiler(experiment, facts, question).profile();
 }
 
-MeasuredMemory measure_memory(const Experiment& experiment, const Dataset& dataset,
-                              std::int64_t batch_size) {
-  Experiment measured = experiment;
-  measured.training.batch_size = batch_size;
+namespace {
+
+MeasuredMemory measure(const Experiment& experiment, const Dataset& dataset) {
   const Backend& backend = find_backend(experiment.device);
   const std::optional<std::int64_t> before = backend.used_bytes();
-  Session session(std::move(measured), dataset);
-  std::vector<std::int32_t> ids(
-      static_cast<std::size_t>(std::min(batch_size, session.training_samples())));
+  Session session(experiment, dataset);
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(
+      std::min(experiment.training.batch_size, session.training_samples())));
   std::iota(ids.begin(), ids.end(), 0);
   (void)session.update(ids, 1, 0.0);
   const Stopwatch stopwatch;
@@ -241,6 +246,26 @@ MeasuredMemory measure_memory(const Experiment& experiment, const Dataset& datas
                         .seconds_per_step = stopwatch.seconds()};
   if (before) result.driver_bytes = *backend.used_bytes() - *before;
   return result;
+}
+
+}  // namespace
+
+void measure_memory(const Experiment& experiment, const RunFacts& facts, const Dataset& dataset,
+                    const MemoryQuestion& question, MemoryRow& row) {
+  const Fitting fit(facts.graph, experiment, experiment.training, facts.data, question.device.facts,
+                    plan_budget(question));
+  const Passes passes = fit.passes(row.batch_size);
+  Experiment measured = experiment;
+  measured.batch_schedule = {};
+  measured.training.batch_size = row.batch_size;
+  measured.training.micro_batch_size = passes.micro_batch_size;
+  measured.training.checkpoint = {.automatic = false, .names = passes.recompute};
+  measured.training.memory_budget = {};
+  try {
+    row.measured = measure(measured, dataset);
+  } catch (const InputError& error) {
+    row.refused = fmt::format("planned {} bytes, but {}", row.training.total_bytes(), error.what());
+  }
 }
 
 }  // namespace batchwise

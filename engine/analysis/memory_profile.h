@@ -40,9 +40,10 @@ struct MemoryQuestion {
 /// 1, 2, 4, ... up to the training set, at most 65536.
 [[nodiscard]] std::vector<std::int64_t> default_batch_sizes(std::int64_t training_samples);
 
-/// Makes a session at that batch size and updates the weights twice: once for the memory, once for
-/// the time. Throws what a session throws.
-[[nodiscard]] MeasuredMemory measure_memory(const Experiment& experiment, const Dataset& dataset,
-                                            std::int64_t batch_size);
+/// Makes a session of the row's batch size, in the passes that profile_memory() planned for the
+/// same question, and updates the weights twice: once for the memory, once for the time. Where a
+/// session cannot be made the row says why.
+void measure_memory(const Experiment& experiment, const RunFacts& facts, const Dataset& dataset,
+                    const MemoryQuestion& question, MemoryRow& row);
 
 }  // namespace batchwise

@@ -47,6 +47,10 @@ OverMemoryWay measure(std::string name, const Experiment& experiment, const Data
 
 std::vector<OverMemoryWay> measure_over_memory(const Experiment& experiment, const Dataset& dataset,
                                                std::int64_t budget_bytes, int updates) {
+  if (experiment.training.batch_size == 0) {
+    throw InputError(
+        "what exceeds memory has a batch size of its own; set training.batch_size, not \"auto\"");
+  }
   Experiment unlimited = experiment;
   unlimited.training.micro_batch_size = 0;
   unlimited.training.memory_budget = {};
@@ -55,8 +59,8 @@ std::vector<OverMemoryWay> measure_over_memory(const Experiment& experiment, con
   std::vector<OverMemoryWay> ways{measure("no limit", unlimited, dataset, updates)};
   const auto add = [&](std::string name, auto&& change) {
     Experiment within = unlimited;
-    within.training.memory_budget = {budget_bytes};
     change(within.training);
+    within.training.memory_budget = {budget_bytes};
     try {
       ways.push_back(measure(name, within, dataset, updates));
     } catch (const InputError& error) {
@@ -66,7 +70,7 @@ std::vector<OverMemoryWay> measure_over_memory(const Experiment& experiment, con
       way.refused = message.substr(0, message.find(';'));
     }
   };
-  add("as it stands", [](TrainingConfig&) {});
+  add("as it stands", [&](TrainingConfig& training) { training = experiment.training; });
   add("micro-batches", [](TrainingConfig& training) { training.micro_batch_size = kAutomatic; });
   add("checkpointing", [](TrainingConfig& training) { training.checkpoint.automatic = true; });
   add("activations in host memory",

@@ -117,6 +117,11 @@ void check_training(const Experiment& experiment, const Locate& locate) {
          fmt::format("is {}, above training.batch_size = {}; a micro-batch is a part of the batch",
                      training.micro_batch_size, training.batch_size));
   }
+  if (training.micro_batch_size == kAutomatic && training.accumulation == Accumulation::sum) {
+    fail(locate, "training.micro_batch_size",
+         "is \"auto\", and with accumulation = \"sum\" an update depends on the number of "
+         "micro-batches; give their size, or use accumulation = \"mean\"");
+  }
   if (training.early_stopping.patience > 0 && experiment.data.validation_split == 0.0) {
     fail(locate, "training.early_stopping",
          "watches the validation loss, and there is no validation data; set "

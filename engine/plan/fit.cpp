@@ -17,12 +17,19 @@ constexpr std::size_t kWaysOut = 3;
 
 }  // namespace
 
+bool splits_freely(const Experiment& experiment) {
+  return experiment.numerics == Numerics::invariant &&
+         experiment.training.accumulation == Accumulation::mean;
+}
+
 std::int64_t pass_granularity(const Graph& graph) {
+  constexpr std::int64_t kLargestPass = 2147483647;
   std::int64_t multiple = 1;
   for (const GraphNode& node : graph.nodes) {
     if (node.operation != "batchnorm" || !node.config.trainable) continue;
     if (node.config.group == 0) return 0;
     multiple = std::lcm(multiple, node.config.group);
+    if (multiple > kLargestPass) return 0;
   }
   return multiple;
 }
@@ -61,8 +68,10 @@ Passes Fitting::passes(std::int64_t batch_size) const {
   Passes closest = asked;
   if (training.micro_batch_size == kAutomatic) {
     if (const auto smaller = with_smaller_passes(asked)) return *smaller;
-    const std::int64_t least = pass_granularity(graph_);
-    if (least > 0) closest.micro_batch_size = std::min(batch_size, least);
+    const std::int64_t multiple = pass_granularity(graph_);
+    if (multiple > 0) {
+      closest.micro_batch_size = std::min(batch_size, round_up(kUnitSamples, multiple));
+    }
   }
   if (training.checkpoint.automatic) {
     if (const auto less = with_recomputation(closest)) return *less;
@@ -73,7 +82,12 @@ Passes Fitting::passes(std::int64_t batch_size) const {
 std::int64_t Fitting::largest_batch() const {
   std::int64_t batch = largest_that(data_.training_samples,
                                     [this](std::int64_t size) { return fits(passes(size)); });
-  while (batch > 0 && !sound(passes(batch))) --batch;
+  // Passes that "auto" chooses suit BatchNorm where the whole batch does: no need to plan them.
+  const auto of = [this](std::int64_t size) {
+    const std::int64_t rows = asked_.micro_batch_size;
+    return Passes{.batch_size = size, .micro_batch_size = rows > 0 ? std::min(rows, size) : size};
+  };
+  while (batch > 0 && !sound(of(batch))) --batch;
   return batch;
 }
 
@@ -120,11 +134,11 @@ std::vector<WayOut> Fitting::ways_out(const Passes& passes, std::string_view bat
     if (!found || ways.size() == kWaysOut) return;
     ways.push_back({std::move(what), std::move(how), std::move(consequence), bytes(*found)});
   };
-  const bool invariant = experiment_.numerics == Numerics::invariant;
-  if (const auto smaller = with_smaller_passes(passes)) {
+  const bool summed = experiment_.training.accumulation == Accumulation::sum;
+  if (const auto smaller = with_smaller_passes(passes); smaller && !summed) {
     add(smaller, fmt::format("passes of {} samples", smaller->micro_batch_size),
         fmt::format("--micro-batch-size {}", smaller->micro_batch_size),
-        invariant ? "the same results" : "results that differ by rounding");
+        splits_freely(experiment_) ? "the same results" : "results that differ by rounding");
   }
   if (const auto less = with_recomputation(passes)) {
     add(less,
@@ -151,15 +165,19 @@ std::vector<WayOut> Fitting::ways_out(const Passes& passes, std::string_view bat
   while (batch > 0 && !sound(of_batch(batch))) --batch;
   if (batch > 0) {
     add(of_batch(batch), fmt::format("batches of {}", batch),
-        fmt::format("{}{}", batch_option, batch), "another training");
+        fmt::format("{}{}{}", batch_option, batch,
+                    asked_.micro_batch_size > batch ? " --micro-batch-size 0" : ""),
+        "another training");
   }
   if (optimizer_slots(experiment_.optimizer) > 0) {
     Experiment plain = experiment_;
     plain.optimizer = {.name = OptimizerName::sgd, .learning_rate = 0.01};
     const RunPlan plan = make_run_plan(graph_, plain, data_, device_, passes);
     if (plan.total_bytes() <= budget_ && ways.size() < kWaysOut) {
-      ways.push_back(
-          {"sgd without momentum", "--optimizer sgd", "another training", plan.total_bytes()});
+      const bool is_sgd = experiment_.optimizer.name == OptimizerName::sgd;
+      ways.push_back({"sgd without momentum",
+                      is_sgd ? "--set optimizer.momentum=0" : "--optimizer sgd", "another training",
+                      plan.total_bytes()});
     }
   }
   return ways;

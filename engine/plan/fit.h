@@ -62,6 +62,10 @@ class Fitting {
   std::int64_t budget_;
 };
 
+/// Whether an update has the same bits however its batch is cut into passes: level 4 of
+/// docs/numerics.md.
+[[nodiscard]] bool splits_freely(const Experiment& experiment);
+
 /// Samples in multiples of which a pass may be cut: the groups of all BatchNorm layers that train
 /// fit in it; 0: one normalises the whole batch, so that passes cannot be cut.
 [[nodiscard]] std::int64_t pass_granularity(const Graph& graph);

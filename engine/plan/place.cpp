@@ -148,7 +148,8 @@ void place_parameters(const Program& program, const ParameterLayout& parameters,
   arena(placement, ArenaKind::gradients) = weights_bytes;
   arena(placement, ArenaKind::optimizer) = optimizer_slots(request.optimizer) * weights_bytes;
   arena(placement, ArenaKind::partial_sums) =
-      ReductionOrder::over_samples().levels(request.batch_size) * weights_bytes;
+      round_up(ReductionOrder::over_samples().levels(request.batch_size) * weights_bytes,
+               kArenaAlignmentBytes);
 }
 
 /// Before anything is multiplied in 64 bits: the sum of all there is, unshared.

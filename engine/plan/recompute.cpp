@@ -14,17 +14,24 @@
 namespace batchwise {
 namespace {
 
-bool is_layer(const Program& program, const std::string& name) {
-  return std::any_of(program.steps.begin(), program.steps.end(),
-                     [&](const Step& step) { return step.layer == name; });
+/// Whether the name is that of a layer whose forward steps can run again, or of a value they make.
+bool can_be_named(const Program& program, const SavedValues& saved, const std::string& name) {
+  const ValueId value = program.find(name);
+  if (value != kNoValue && saved.can_be_made_again(program.root(value))) return true;
+  for (const Step& step : program.steps) {
+    if (step.layer != name || step.backward || step.section != Section::pass) continue;
+    if (saved.can_be_made_again(program.root(step.outputs[0]))) return true;
+  }
+  return false;
 }
 
 void check_names(const Program& program, const std::vector<std::string>& names) {
+  const SavedValues saved(program);
   for (const std::string& name : names) {
-    if (is_layer(program, name) || program.find(name) != kNoValue) continue;
+    if (can_be_named(program, saved, name)) continue;
     std::string nearest;
     for (const Step& step : program.steps) {
-      if (step.section != Section::pass || step.layer.empty()) continue;
+      if (!can_be_named(program, saved, step.layer)) continue;
       if (nearest.empty() || edit_distance(name, step.layer) < edit_distance(name, nearest)) {
         nearest = step.layer;
       }

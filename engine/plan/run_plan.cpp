@@ -212,7 +212,8 @@ std::int64_t MemoryFormula::operator()(std::int64_t batch_size) const {
   };
   std::int64_t largest = own(training_) + results(batch);
   for (const Terms& evaluation : evaluations_) largest = std::max(largest, own(evaluation));
-  const std::int64_t partial_sums = ReductionOrder::over_samples().levels(batch) * weights_bytes_;
+  const std::int64_t partial_sums =
+      round_up(ReductionOrder::over_samples().levels(batch) * weights_bytes_, kArenaAlignmentBytes);
   return resident_ + round_up(partial_sums + largest, granularity_);
 }
 
@@ -225,7 +226,7 @@ std::vector<std::string> MemoryFormula::text() const {
   std::vector<std::string> lines{
       fmt::format("bytes(B) = {} + round(partial(B) + max(T(B){}))", resident_,
                   evaluations_.empty() ? "" : ", E(B)"),
-      fmt::format("partial(B) = {} x levels(B), levels(B) = bits of (ceil(B / {}) - 1)",
+      fmt::format("partial(B) = round({} x levels(B)), levels(B) = bits of (ceil(B / {}) - 1)",
                   weights_bytes_, ReductionOrder::over_samples().chunk()),
       fmt::format("T(B) = {} x ceil({} / {}){}{}", training_.per_unit, rows, kUnitSamples,
                   training_.fixed == 0 ? "" : fmt::format(" + {}", training_.fixed), results)};
@@ -239,10 +240,10 @@ std::vector<std::string> MemoryFormula::text() const {
     lines.push_back(evaluations_.size() > 1 ? fmt::format("E(B) = max({})", evaluations)
                                             : "E(B) = " + evaluations);
   }
-  lines.push_back(fmt::format(
-      "round() is up to {}; inside T to {}; B at most the {} training samples",
-      granularity_ == kArenaAlignmentBytes ? "256 bytes" : fmt::format("{} bytes", granularity_),
-      kArenaAlignmentBytes, training_samples_));
+  const std::string outermost =
+      granularity_ == kArenaAlignmentBytes ? "" : fmt::format(", the outermost {}", granularity_);
+  lines.push_back(fmt::format("round() is up to {} bytes{}; B at most the {} training samples",
+                              kArenaAlignmentBytes, outermost, training_samples_));
   return lines;
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/error.h"
 #include "engine/model/experiment_file.h"
+#include "engine/plan/fit.h"
 
 namespace batchwise {
 namespace {
@@ -34,12 +35,6 @@ void refuse_difference(const Experiment& recorded, const Experiment& allowed,
   }
 }
 
-/// Whether an update has the same bits however its batch is cut into micro-batches.
-bool splits_freely(const Experiment& experiment) {
-  return experiment.numerics == Numerics::invariant &&
-         experiment.training.accumulation == Accumulation::mean;
-}
-
 }  // namespace
 
 void check_resume_changes(const Experiment& recorded, const Experiment& asked) {
@@ -52,11 +47,13 @@ void check_resume_changes(const Experiment& recorded, const Experiment& asked) {
   allowed.training.max_seconds = recorded.training.max_seconds;
   allowed.training.checkpoint_seconds = recorded.training.checkpoint_seconds;
   allowed.device = recorded.device;
-  allowed.training.memory_budget = recorded.training.memory_budget;
   allowed.training.checkpoint = recorded.training.checkpoint;
   allowed.training.offload_activations = recorded.training.offload_activations;
-  if (splits_freely(recorded)) {
-    allowed.training.micro_batch_size = recorded.training.micro_batch_size;
+  const bool free = splits_freely(recorded);
+  if (free) allowed.training.micro_batch_size = recorded.training.micro_batch_size;
+  // The budget decides how large passes are where they are "auto".
+  if (free || recorded.training.micro_batch_size != kAutomatic) {
+    allowed.training.memory_budget = recorded.training.memory_budget;
   }
   refuse_difference(
       recorded, allowed,

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
@@ -92,9 +93,20 @@ void Session::refuse_every_batch(const Fitting& fit) const {
       fit.budget()));
 }
 
+/// No batch that is larger than a micro-batch which cuts BatchNorm's groups can be planned.
+void Session::check_micro_batch() const {
+  const std::int64_t rows = asked_.micro_batch_size;
+  const std::int64_t multiple = pass_granularity(graph());
+  if (rows <= 0 || multiple == 0 || rows % multiple == 0 || rows >= training_samples()) return;
+  check_batchnorm_groups(
+      graph(), training_request(experiment_, facts_.data, device_,
+                                {.batch_size = training_samples(), .micro_batch_size = rows}));
+}
+
 void Session::resolve_batch_size() {
   TrainingConfig& training = experiment_.training;
   if (training.batch_size == 0) {
+    check_micro_batch();
     const Fitting fit = fitting(auto_budget());
     training.batch_size = fit.largest_batch();
     if (training.batch_size == 0) refuse_every_batch(fit);
@@ -120,7 +132,17 @@ void Session::check_batch_size(std::int64_t batch_size) const {
 
 void Session::refuse_what_does_not_fit(const Passes& passes) const {
   const Fitting fit = fitting(memory_limit());
-  const std::int64_t needed = fit.bytes(passes);
+  const RunPlan plan = make_run_plan(graph(), experiment_, facts_.data, device_, passes);
+  const std::int64_t needed = plan.total_bytes();
+  const std::int64_t there_is = backend_.free_bytes() + meter_.current_bytes;
+  const bool one_memory = backend_.device_kind() == DeviceKind::host;
+  if (one_memory && needed <= there_is && needed + plan.bytes.host > there_is) {
+    throw InputError(
+        fmt::format("the plan needs {} bytes and {} more for activations in host memory, but {} "
+                    "are free and on "
+                    "{} both are the same memory; leave training.offload_activations out",
+                    needed, plan.bytes.host, there_is, backend_.name()));
+  }
   if (needed <= fit.budget()) return;
   std::string ways;
   const bool first = passes.batch_size == experiment_.training.batch_size;
@@ -183,6 +205,7 @@ void Session::allocate(const Dataset& dataset) {
 }
 
 void Session::change_batch_size(std::int64_t batch_size) {
+  if (batch_size < 1) throw InputError("a batch has at least one sample");
   check_batch_size(batch_size);
   const Passes passes = fitting(auto_budget()).passes(batch_size);
   training_.reset();
@@ -201,7 +224,7 @@ void Session::bind_or_shrink() {
       return;
     } catch (const OutOfMemory& refused) {
       const std::optional<Passes> smaller = smaller_passes();
-      if (!smaller || experiment_.numerics == Numerics::fast) throw;
+      if (!smaller || !splits_freely(experiment_)) throw;
       notes_.push_back(
           fmt::format("{}; going on in passes of {} in place of {}, to the same "
                       "results",
@@ -256,6 +279,7 @@ std::array<std::byte*, kArenaKinds> Session::bases_of(const Plan& plan) const {
   bases[index_of(ArenaKind::host)] = host_base_;
   const TransientLayout layout =
       transient_layout(plan, training_plan().arena_bytes(ArenaKind::partial_sums));
+  assert(layout.offset_bytes[index_of(ArenaKind::batch)] % kArenaAlignmentBytes == 0);
   for (const ArenaKind kind : {ArenaKind::partial_sums, ArenaKind::batch, ArenaKind::activations}) {
     bases[index_of(kind)] = transient_base_ + layout.offset_bytes[index_of(kind)];
   }

@@ -89,6 +89,7 @@ class Session {
   [[nodiscard]] std::int64_t memory_limit() const;
   [[nodiscard]] Fitting fitting(std::int64_t budget_bytes) const;
   [[nodiscard]] std::int64_t auto_budget() const;
+  void check_micro_batch() const;
   void resolve_batch_size();
   [[noreturn]] void refuse_every_batch(const Fitting& fit) const;
   void check_batch_size(std::int64_t batch_size) const;

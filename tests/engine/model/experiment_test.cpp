@@ -252,6 +252,10 @@ const Refused kRefused[] = {
     {"[batch_schedule]\nkind = \"plateau\"\n",
      "experiment:6: batch_schedule watches the validation loss, and there is no validation data; "
      "set data.validation_split, or another kind"},
+    {"[training]\nmicro_batch_size = \"auto\"\naccumulation = \"sum\"\n",
+     "experiment:7: training.micro_batch_size is \"auto\", and with accumulation = \"sum\" an "
+     "update "
+     "depends on the number of micro-batches; give their size, or use accumulation = \"mean\""},
     {"[training]\nmicro_batch_size = 64\n",
      "experiment:7: training.micro_batch_size is 64, above training.batch_size = 32; a "
      "micro-batch is a part of the batch"},

@@ -135,5 +135,30 @@ TEST(Fitting, WaysOutKeepTheResultsFirst) {
   EXPECT_THAT(ways[1].consequence, HasSubstr("the same results"));
 }
 
+TEST(Fitting, PassesThatChangeAnUpdateAreNoWayOut) {
+  SmallRun run(kDeep);
+  run.experiment.training.accumulation = Accumulation::sum;
+  EXPECT_FALSE(splits_freely(run.experiment));
+  const Passes asked{.batch_size = 1000, .micro_batch_size = 1000};
+  for (const WayOut& way : run.within(run.bytes(1000, 640)).ways_out(asked, "--batch-size ")) {
+    EXPECT_THAT(way.how, ::testing::Not(HasSubstr("--micro-batch-size"))) << way.how;
+  }
+}
+
+TEST(Fitting, WhereNothingFitsPassesAreNoSmallerThanAUnitOfMemory) {
+  SmallRun run(kDeep);
+  run.experiment.training.micro_batch_size = kAutomatic;
+  EXPECT_EQ(run.within(0).passes(1000).micro_batch_size, kUnitSamples);
+  EXPECT_EQ(run.within(0).passes(20).micro_batch_size, 20);
+}
+
+TEST(Fitting, GroupsThatNoPassHoldsTogetherCannotBeCut) {
+  const SmallRun run(R"({ type = "dense", units = 4 }, { type = "batchnorm", group = 2147483647 },
+                        { type = "dense", units = 4 }, { type = "batchnorm", group = 2147483646 },
+                        { type = "dense", units = 4 }, { type = "batchnorm", group = 2147483645 },
+                        { type = "dense", units = 3 })");
+  EXPECT_EQ(pass_granularity(run.graph), 0);
+}
+
 }  // namespace
 }  // namespace batchwise

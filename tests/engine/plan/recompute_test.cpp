@@ -1,4 +1,5 @@
 // Activation checkpointing and offloading: what is not kept, what runs again, and the least choice.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -228,6 +229,14 @@ TEST(LeastRecomputation, CostsLittleMoreThanTheBestOfAll) {
       if (arena_of(make_unchecked_plan(graph, request)) <= limit) fewest = request.recompute.size();
     }
     EXPECT_LE(names->size(), fewest + 1) << percent;
+  }
+}
+
+TEST(Recompute, RefusesNamesThatMakeNothingAgain) {
+  for (const char* name : {"", "loss", "weights", "dense_1.weight", "data", "logits_gradient"}) {
+    EXPECT_THAT(refusal_of([&] { (void)plan_of(kLayers, {name}); }),
+                ::testing::HasSubstr("training.checkpoint names"))
+        << name;
   }
 }
 

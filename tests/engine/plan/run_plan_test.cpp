@@ -150,5 +150,23 @@ TEST(RunPlan, FrozenLayersHaveNoGradientsAndNoOptimizerState) {
             2 * layer);
 }
 
+TEST(RunPlan, EveryArenaOfTheTransientBlockIsAligned) {
+  // 16 x 81 weights and biases: a level of partial sums is 5184 bytes, which is 64 beyond 20 x 256.
+  const Graph graph = testing_support::graph_of("{ type = \"dense\", units = 16 }", {80});
+  Experiment experiment;
+  experiment.optimizer = testing_support::adam();
+  const DataFacts data{.sample = {80}, .rows = 5000, .training_samples = 5000};
+  for (const std::int64_t batch : {256, 300, 600, 2000}) {
+    const RunPlan plan = make_run_plan(graph, experiment, data, {},
+                                       {.batch_size = batch, .micro_batch_size = batch});
+    EXPECT_EQ(plan.training.parameters.weights_elements * 4 % 256, 64);
+    const TransientLayout layout =
+        transient_layout(plan.training, plan.training.arena_bytes(ArenaKind::partial_sums));
+    for (const std::int64_t offset : layout.offset_bytes) EXPECT_EQ(offset % 256, 0) << batch;
+    const MemoryFormula formula(plan, data, {}, true);
+    EXPECT_EQ(formula(batch), plan.total_bytes());
+  }
+}
+
 }  // namespace
 }  // namespace batchwise

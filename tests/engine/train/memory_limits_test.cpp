@@ -188,17 +188,17 @@ std::string hash_after_updates(Session& session, std::int64_t batch, int updates
   return session.weights_sha256();
 }
 
-class Quarter : public ::testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Devices, Quarter, ::testing::Values("cpu", "emulated"),
+class PartOfTheNeed : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Devices, PartOfTheNeed, ::testing::Values("cpu", "emulated"),
                          [](const auto& instance) { return instance.param; });
 
-TEST_P(Quarter, OfTheMemoryGivesTheSameWeightsInMicroBatchesAndWithCheckpointing) {
+TEST_P(PartOfTheNeed, GivesTheSameWeightsInMicroBatchesAndWithCheckpointing) {
   const Watched memory(GetParam());
   const bool emulated = GetParam() == "emulated";
   const std::int64_t batch = emulated ? 384 : 4096;
   const int units = emulated ? 8 : 32;
   const int updates = emulated ? 1 : 2;
-  const Experiment experiment = deep_experiment(GetParam(), 160, units, batch);
+  const Experiment experiment = deep_experiment(GetParam(), emulated ? 48 : 160, units, batch);
   const Dataset dataset = testing_support::data_of(experiment);
   std::string expected;
   std::int64_t need = 0;
@@ -207,9 +207,10 @@ TEST_P(Quarter, OfTheMemoryGivesTheSameWeightsInMicroBatchesAndWithCheckpointing
     need = session.memory_plan().total_bytes();
     expected = hash_after_updates(session, batch, updates);
   }
-  const std::int64_t quarter = need / 4;
+  // A chain of n layers fits in about 2 / sqrt(n) of its need; the emulated device is slow.
+  const std::int64_t budget = emulated ? need * 45 / 100 : need / 4;
   Experiment within = experiment;
-  within.training.memory_budget = {quarter};
+  within.training.memory_budget = {budget};
   EXPECT_THAT(message_of([&] { const Session session(within, dataset); }),
               HasSubstr("--micro-batch-size"));
   const auto hash_within = [&](const std::string& setting, auto&& check) {
@@ -217,14 +218,14 @@ TEST_P(Quarter, OfTheMemoryGivesTheSameWeightsInMicroBatchesAndWithCheckpointing
     if (setting == "micro") changed.training.micro_batch_size = kAutomatic;
     if (setting == "checkpoint") changed.training.checkpoint.automatic = true;
     const std::int64_t before = memory.bytes();
-    memory.limit(before + quarter);
+    memory.limit(before + budget);
     std::string hash;
     {
       Session session(changed, dataset);
-      EXPECT_LE(session.memory_plan().total_bytes(), quarter);
+      EXPECT_LE(session.memory_plan().total_bytes(), budget);
       check(session);
       hash = hash_after_updates(session, batch, updates);
-      EXPECT_LE(memory.peak() - before, quarter);
+      EXPECT_LE(memory.peak() - before, budget);
     }
     memory.limit(0);
     return hash;
@@ -369,6 +370,51 @@ TEST(OverMemory, MeasuresEveryWayToTheSameWeights) {
     EXPECT_GT(ways[way].seconds_per_sample, 0.0);
   }
   EXPECT_GT(ways[4].host_bytes, 0);
+}
+
+TEST(ChangeBatchSize, TakesNoBatchWithoutSamples) {
+  const Experiment experiment = small_experiment();
+  Session session(experiment, testing_support::data_of(experiment));
+  EXPECT_NE(message_of([&] { session.change_batch_size(0); }), "accepted");
+  EXPECT_NE(message_of([&] { session.change_batch_size(-5); }), "accepted");
+  EXPECT_EQ(session.experiment().training.batch_size, 32);
+}
+
+TEST(AutomaticBatch, WithAMicroBatchThatCutsGroupsIsRefusedAtOnce) {
+  const Experiment experiment =
+      small_experiment({"training.batch_size=auto", "training.micro_batch_size=64"},
+                       "{ type = \"dense\", units = 8 }, { type = \"batchnorm\", group = 48 }, "
+                       "{ type = \"dense\", units = 4 }");
+  EXPECT_THAT(
+      message_of([&] { const Session session(experiment, testing_support::data_of(experiment)); }),
+      HasSubstr("does not divide the micro-batch of 64"));
+}
+
+TEST(ProfileMemory, IsMeasuredAsItWasPlanned) {
+  for (const char* setting : {"training.micro_batch_size=auto", "training.checkpoint=auto"}) {
+    SCOPED_TRACE(setting);
+    const Experiment experiment = small_experiment(
+        {"data.samples=2000", setting, "batch_schedule.kind=step", "batch_schedule.at=[1]",
+         "batch_schedule.max_batch_size=400"},
+        "{ type = \"dense\", units = 64, activation = \"gelu\" }, "
+        "{ type = \"dense\", units = 64, activation = \"gelu\" }, "
+        "{ type = \"dense\", units = 64, activation = \"relu\" }, { type = \"dense\", units = 4 }");
+    const Dataset dataset = testing_support::data_of(experiment);
+    const RunFacts facts = examine(experiment, dataset);
+    const MemoryQuestion question{
+        .batch_sizes = {32, 352, 512},
+        .budget = MemoryBudget{std::int64_t{700} << 10, "test"},
+        .device = {.facts = device_facts(find_backend("cpu"), experiment.numerics),
+                   .name = "cpu",
+                   .overhead_bytes = 0}};
+    MemoryReport report = profile_memory(experiment, facts, question);
+    EXPECT_FALSE(report.levers.empty());
+    for (MemoryRow& row : report.rows) {
+      measure_memory(experiment, facts, dataset, question, row);
+      ASSERT_EQ(row.refused, "") << row.batch_size;
+      EXPECT_EQ(row.measured->allocator_bytes, row.training.total_bytes()) << row.batch_size;
+    }
+  }
 }
 
 }  // namespace
