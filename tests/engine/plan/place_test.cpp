@@ -70,7 +70,8 @@ TEST(Place, IsExactForAnMlp) {
     EXPECT_EQ(plan.arena_bytes(ArenaKind::gradients), weights_bytes);
     EXPECT_EQ(plan.arena_bytes(ArenaKind::optimizer), 2 * weights_bytes);
     const std::int64_t levels = batch <= 256 ? 0 : batch <= 512 ? 1 : batch <= 1024 ? 2 : 5;
-    EXPECT_EQ(plan.arena_bytes(ArenaKind::partial_sums), round_up(levels * weights_bytes, 256)) << batch;
+    EXPECT_EQ(plan.arena_bytes(ArenaKind::partial_sums), round_up(levels * weights_bytes, 256))
+        << batch;
     // Indices, losses and predicted classes, 4 bytes each, aligned to 256.
     EXPECT_EQ(plan.arena_bytes(ArenaKind::batch), 3 * round_up(4 * batch, 256)) << batch;
     EXPECT_EQ(plan.arena_bytes(ArenaKind::external), 0);
