@@ -54,7 +54,8 @@ Session::Session(Experiment experiment, Dataset dataset, SessionUse use)
   resolve_batch_size();
   const TrainingConfig& training = experiment_.training;
   for (const std::int64_t batch : planned_batch_sizes(experiment_, training_samples())) {
-    check_batch_size(batch);
+    const Passes passes = checked_passes(batch);
+    if (use == SessionUse::train) refuse_what_does_not_fit(passes);
   }
   take_plan(fitting(auto_budget()).passes(training.batch_size));
   if (use == SessionUse::plan_only) return;
@@ -117,8 +118,8 @@ void Session::resolve_batch_size() {
   }
 }
 
-/// Throws where updates of this size cannot be planned, or where their plan does not fit.
-void Session::check_batch_size(std::int64_t batch_size) const {
+/// How a batch of this size goes through memory. Throws where its updates cannot be planned.
+Passes Session::checked_passes(std::int64_t batch_size) const {
   if (experiment_.data.drop_last && batch_size > training_samples()) {
     throw InputError(
         fmt::format("data.drop_last = true drops every batch: {} training samples are fewer than "
@@ -127,7 +128,7 @@ void Session::check_batch_size(std::int64_t batch_size) const {
   }
   const Passes passes = fitting(auto_budget()).passes(batch_size);
   check_batchnorm_groups(graph(), training_request(experiment_, facts_.data, device_, passes));
-  refuse_what_does_not_fit(passes);
+  return passes;
 }
 
 void Session::refuse_what_does_not_fit(const Passes& passes) const {
@@ -206,8 +207,8 @@ void Session::allocate(const Dataset& dataset) {
 
 void Session::change_batch_size(std::int64_t batch_size) {
   if (batch_size < 1) throw InputError("a batch has at least one sample");
-  check_batch_size(batch_size);
-  const Passes passes = fitting(auto_budget()).passes(batch_size);
+  const Passes passes = checked_passes(batch_size);
+  refuse_what_does_not_fit(passes);
   training_.reset();
   validation_.reset();
   test_.reset();

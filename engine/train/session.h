@@ -21,7 +21,8 @@ namespace batchwise {
 
 enum class SessionUse {
   train,
-  plan_only,  ///< plans without taking memory: only what describes the plan may be called
+  plan_only,  ///< plans whatever memory there is, and takes none: only what describes the plan may
+              ///< be called
 };
 
 /// Not thread-safe. Neither copied nor moved: executors point into it.
@@ -92,7 +93,7 @@ class Session {
   void check_micro_batch() const;
   void resolve_batch_size();
   [[noreturn]] void refuse_every_batch(const Fitting& fit) const;
-  void check_batch_size(std::int64_t batch_size) const;
+  [[nodiscard]] Passes checked_passes(std::int64_t batch_size) const;
   void take_plan(const Passes& passes);
   void refuse_what_does_not_fit(const Passes& passes) const;
   void allocate(const Dataset& dataset);
