@@ -18,9 +18,6 @@
 namespace batchwise::app {
 namespace {
 
-/// What a device of the CUDA backend gives memory in; the backend itself may not be there.
-constexpr std::int64_t kCudaGranularity = std::int64_t{2} << 20;
-
 struct MemoryOptions {
   std::string experiment;
   std::string batch_sizes;  ///< with commas between; empty: the default
@@ -81,27 +78,6 @@ std::optional<MemoryBudget> budget_of(const MemoryOptions& options, const Experi
   const std::int64_t bytes = experiment.training.memory_budget.count;
   if (bytes > 0) return MemoryBudget{bytes, "training.memory_budget"};
   return std::nullopt;
-}
-
-bool plans_for_cuda(const std::string& device) {
-  return device == "cuda" || device.starts_with("cuda:");
-}
-
-/// A GPU need not be there for its plans; --card means one.
-PlannedDevice planned_device(const Experiment& experiment, bool has_card) {
-  const std::string& device = experiment.device;
-  if (has_card || plans_for_cuda(device)) {
-    return {.facts = {.target = {DeviceKind::cuda, experiment.numerics},
-                      .real = ElementType::f32,
-                      .granularity = kCudaGranularity},
-            .name = plans_for_cuda(device) ? device : "cuda",
-            .overhead_bytes = kAssumedOverheadBytes};
-  }
-  const Backend& backend = find_backend(device);
-  const bool gpu = backend.device_kind() == DeviceKind::cuda;
-  return {.facts = device_facts(backend, experiment.numerics),
-          .name = std::string(backend.name()),
-          .overhead_bytes = gpu ? kAssumedOverheadBytes : 0};
 }
 
 /// Throws where there is nothing to exceed.

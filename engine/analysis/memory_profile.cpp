@@ -8,6 +8,7 @@
 
 #include "engine/analysis/memory_levers.h"
 #include "engine/error.h"
+#include "engine/memory/cards.h"
 #include "engine/memory/free_memory.h"
 #include "engine/model/experiment_schema.h"
 #include "engine/plan/fit.h"
@@ -18,6 +19,13 @@ namespace batchwise {
 namespace {
 
 constexpr std::int64_t kUnlimited = std::numeric_limits<std::int64_t>::max();
+
+/// What the CUDA backend gives memory in; the backend itself may not be there.
+constexpr std::int64_t kCudaGranularity = std::int64_t{2} << 20;
+
+bool plans_for_cuda(const std::string& device) {
+  return device == "cuda" || device.starts_with("cuda:");
+}
 
 /// What plans may take: the budget without what is beside them.
 std::int64_t plan_budget(const MemoryQuestion& question) {
@@ -222,6 +230,22 @@ std::vector<std::int64_t> default_batch_sizes(std::int64_t training_samples) {
     sizes.push_back(size);
   }
   return sizes;
+}
+
+PlannedDevice planned_device(const Experiment& experiment, bool on_card) {
+  const std::string& device = experiment.device;
+  if (on_card || plans_for_cuda(device)) {
+    return {.facts = {.target = {DeviceKind::cuda, experiment.numerics},
+                      .real = ElementType::f32,
+                      .granularity = kCudaGranularity},
+            .name = plans_for_cuda(device) ? device : "cuda",
+            .overhead_bytes = kAssumedOverheadBytes};
+  }
+  const Backend& backend = find_backend(device);
+  const bool gpu = backend.device_kind() == DeviceKind::cuda;
+  return {.facts = device_facts(backend, experiment.numerics),
+          .name = std::string(backend.name()),
+          .overhead_bytes = gpu ? kAssumedOverheadBytes : 0};
 }
 
 MemoryReport profile_memory(const Experiment& experiment, const RunFacts& facts,

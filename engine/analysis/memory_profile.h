@@ -25,6 +25,10 @@ struct PlannedDevice {
   std::int64_t overhead_bytes = 0;  ///< taken by context and libraries beside the plan
 };
 
+/// The device of the experiment; with on_card, or for "cuda", a GPU that need not be there. Throws
+/// InputError for another device that this machine does not have.
+[[nodiscard]] PlannedDevice planned_device(const Experiment& experiment, bool on_card);
+
 struct MemoryQuestion {
   std::vector<std::int64_t> batch_sizes;  ///< empty: powers of two up to the training set
   std::optional<MemoryBudget> budget;

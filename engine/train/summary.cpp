@@ -35,7 +35,7 @@ std::vector<int> numerics_levels(const Experiment& experiment) {
   if (experiment.numerics == Numerics::fast) return {1};
   std::vector<int> levels{1, 2, 3};
   // A sum over micro-batches is by definition another number for another split.
-  if (experiment.training.accumulation != Accumulation::sum) levels.push_back(4);
+  if (splits_freely(experiment)) levels.push_back(4);
   // The reference in double has nothing to agree with.
   if (experiment.precision == Precision::fp32) levels.push_back(6);
   return levels;
