@@ -39,7 +39,9 @@ compile_headers() { # COMPILER_OPTION...; headers on standard input
 # Those of CUDA kernels as the emulated device sees them; what needs CUDA's own headers is left to
 # the build.
 check_headers() {
-  files '*.h' ':!kernels/cuda/' | compile_headers '-DBATCHWISE_SOURCE_DIR="."'
+  # shellcheck disable=SC2046
+  files '*.h' ':!kernels/cuda/' |
+    compile_headers '-DBATCHWISE_SOURCE_DIR="."' $(pkg-config --cflags eigen3 2>/dev/null)
   files 'kernels/cuda/*.h' '*.cuh' | xargs -r grep -LE '#include (<cuda_|"kernels/cuda/check.h")' |
     compile_headers -DBATCHWISE_EMULATION -Wno-unknown-pragmas
 }

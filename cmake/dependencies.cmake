@@ -9,6 +9,15 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)      # libssl-dev
 find_package(ZLIB REQUIRED)                           # zlib1g-dev
 find_package(PkgConfig REQUIRED)                      # pkg-config
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)  # libzip-dev
+# Header-only, for engine/analysis alone: distributions, Lanczos, box-constrained L-BFGS.
+find_package(Boost REQUIRED)                          # libboost-dev
+find_package(Eigen3 REQUIRED NO_MODULE)               # libeigen3-dev
+find_path(SPECTRA_INCLUDE_DIR Spectra/SymEigsSolver.h REQUIRED)  # libspectra-dev
+find_path(LBFGSPP_INCLUDE_DIR LBFGSB.h REQUIRED)      # liblbfgspp-dev
+add_library(batchwise_analysis_headers INTERFACE)
+target_include_directories(batchwise_analysis_headers SYSTEM INTERFACE ${Boost_INCLUDE_DIRS}
+  ${SPECTRA_INCLUDE_DIR} ${LBFGSPP_INCLUDE_DIR})
+target_link_libraries(batchwise_analysis_headers INTERFACE Eigen3::Eigen)
 if(BATCHWISE_BUILD_TESTS)
   find_package(GTest REQUIRED)                        # libgtest-dev libgmock-dev
 endif()

@@ -77,6 +77,22 @@ CLI::Option* add_shorthand(CLI::App& command, CommonOptions& options, const std:
       ->option_text(value_name);
 }
 
+void add_measure(CLI::App& command, CommonOptions& options) {
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--measure",
+          [&options](const std::vector<std::string>& words) {
+            for (const std::string& word : words) {
+              options.overrides.push_back("measure." + word + "=true");
+            }
+          },
+          "after training, measure gradients | sharpness | hessian | batchnorm; commas between")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"gradients", "sharpness", "hessian", "batchnorm"}))
+      ->allow_extra_args(false)
+      ->option_text("WHAT,...");
+}
+
 void add_common_options(CLI::App& command, CommonOptions& options, const std::string& example) {
   const auto shorthand = [&](const std::string& name, const std::string& value_name,
                              const std::string& help) {

@@ -60,6 +60,8 @@ void add_output_options(CLI::App& command, CommonOptions& options);
 CLI::Option* add_shorthand(CLI::App& command, CommonOptions& options, const std::string& name,
                            const std::string& key, const std::string& value_name,
                            const std::string& help);
+/// --measure of a command that trains: what [measure] can do after training.
+void add_measure(CLI::App& command, CommonOptions& options);
 /// --batch-size of a command that does not train; 0 where it is not given.
 void add_inference_batch_size(CLI::App& command, std::int64_t& batch_size);
 /// Accepts integers from 1 to `highest`.
@@ -102,7 +104,9 @@ Command add_predict(CLI::App& program);
 Command add_new(CLI::App& program);
 Command add_demo(CLI::App& program);
 Command add_memory(CLI::App& program);
+Command add_sweep(CLI::App& program);
 Command add_verify(CLI::App& program);
+Command add_advise(CLI::App& program);
 
 /// The common options of the subcommand that was chosen: set by the command's parse.
 CommonOptions& options_of(const std::string& command);

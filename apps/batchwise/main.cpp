@@ -123,6 +123,7 @@ int finish_parse(const CLI::App& program, const CLI::ParseError& error, int argc
 
 int main_program(int argc, char** argv) {
   prepare_process();
+  keep_command_line(argc, argv);
   CLI::App program{
       "Trains networks, with batch size as its subject: which batch fits, which is fastest, which "
       "is\nmost accurate, and whether results change with the batch.",
@@ -138,7 +139,8 @@ int main_program(int argc, char** argv) {
       "  batchwise evaluate runs/digits-001");
   program.get_formatter()->column_width(32);
   const std::vector<Command> commands{
-      add_train(program),  add_evaluate(program), add_predict(program), add_memory(program),
+      add_train(program),  add_evaluate(program), add_predict(program),
+      add_memory(program), add_sweep(program),    add_advise(program),
       add_verify(program), add_new(program),      add_demo(program)};
   program.set_help_all_flag("--help-all", "print the help of every command");
   try {

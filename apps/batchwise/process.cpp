@@ -6,6 +6,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <string_view>
 
 namespace batchwise::app {
 namespace {
@@ -27,6 +28,23 @@ void hold_if_closed(int descriptor, int flags) {
   [[maybe_unused]] const int opened = open("/dev/null", flags);
 }
 
+std::string& line() {
+  static std::string text;
+  return text;
+}
+
+/// As a shell takes it for one word.
+std::string quoted(const std::string& word) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:,+%@";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string text = "'";
+  for (const char character : word) {
+    text += character == '\'' ? std::string("'\\''") : std::string(1, character);
+  }
+  return text + "'";
+}
+
 }  // namespace
 
 void prepare_process() {
@@ -38,6 +56,14 @@ void prepare_process() {
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
 }
+
+void keep_command_line(int argc, char** argv) {
+  std::string& kept = line();
+  kept = "batchwise";
+  for (int index = 1; index < argc; ++index) kept += " " + quoted(argv[index]);
+}
+
+const std::string& command_line() { return line(); }
 
 DeferredSignals::DeferredSignals() { g_deferred = true; }
 DeferredSignals::~DeferredSignals() { g_deferred = false; }

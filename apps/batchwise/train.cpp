@@ -5,10 +5,14 @@
 #include "apps/batchwise/command.h"
 #include "apps/batchwise/process.h"
 #include "apps/batchwise/progress_bar.h"
+#include "engine/analysis/batch_advice.h"
+#include "engine/analysis/measurements.h"
 #include "engine/data/load.h"
 #include "engine/error.h"
 #include "engine/model/experiment_file.h"
 #include "engine/plan/plan.h"
+#include "engine/report/measurements_text.h"
+#include "engine/report/tensorboard.h"
 #include "engine/stopwatch.h"
 #include "engine/train/resume.h"
 #include "engine/train/trainer.h"
@@ -24,6 +28,7 @@ struct TrainOptions {
   bool resume = false;
   bool overwrite = false;
   bool explain = false;
+  bool tensorboard = false;
 };
 
 TrainOptions& train_options() {
@@ -146,6 +151,15 @@ RunFolder create_folder(const TrainOptions& options, const Session& session,
   return RunFolder::create(options.out, session.experiment(), hashes, options.overwrite, &first);
 }
 
+/// What [measure] asks for after training, and the report with it.
+void measure(const CommonOptions& common, const RunFolder& folder, const Dataset& dataset) {
+  const Measurements measured = measure_run(
+      folder, dataset, [&](const std::string& note) { say(common, note); }, stop_signal);
+  record_measurements(folder, measured);
+  const std::string text = to_text(measured);
+  if (!text.empty()) print(common, text);
+}
+
 Json run() {
   const TrainOptions& options = train_options();
   const CommonOptions& common = options_of("train");
@@ -160,6 +174,7 @@ Json run() {
   Dataset dataset = load_dataset(experiment.data, experiment.seed);
   for (const std::string& note : dataset.notes) say(common, note);
   const std::vector<std::string> files = dataset.files();
+  const Dataset kept = measures_weights(experiment.measure) ? dataset : Dataset{};
   Session session(experiment, std::move(dataset),
                   options.explain ? SessionUse::plan_only : SessionUse::train);
   if (options.explain) return explain_plan(common, session);
@@ -178,6 +193,13 @@ Json run() {
   if (options.resume) trainer.restore();
   const TrainingSummary summary = trainer.run();
   print_summary(common, summary, folder.path());
+  const std::string advice = advice_line(read_gradient_norms(folder.metrics_file()),
+                                         session.experiment().training.batch_size);
+  if (!advice.empty()) say(common, advice);
+  measure(common, folder, kept);
+  if (options.tensorboard) {
+    write_tensorboard_events(folder.metrics_file(), folder.path() / "tensorboard");
+  }
   return Json::parse(to_json(summary, session));
 }
 
@@ -205,6 +227,11 @@ Command add_train(CLI::App& program) {
   shorthand("--optimizer", "optimizer.name", "NAME", "sgd | adam | adamw | rmsprop (default adam)");
   shorthand("--on-nonfinite", "training.on_nonfinite", "stop|skip",
             "what to do at a loss or gradient that is not finite (default stop)");
+  shorthand("--until", "training.until", "TARGET",
+            "end at this target, such as \"validation_accuracy>=0.88\"");
+  add_measure(command, common);
+  command.add_flag("--tensorboard", options.tensorboard,
+                   "write TensorBoard event files too, into the run folder's tensorboard/");
   command.add_option("--init", options.init, "take the initial weights from this file")
       ->option_text("WEIGHTS.safetensors");
   command.add_flag("--init-partial", options.init_partial,

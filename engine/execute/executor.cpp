@@ -59,7 +59,8 @@ std::vector<Executor::BoundStep> Executor::bind_section(Section section, std::in
         .kernel = fast ? backend_.fast_kernel(step.operation) : backend_.kernel(step.operation),
         .inputs = {},
         .outputs = {},
-        .attributes = &step.attributes};
+        .attributes = &step.attributes,
+        .measurement = step.measurement};
     for (const ValueId id : step.inputs) entry.inputs.push_back(bind(id, rows));
     for (const ValueId id : step.outputs) entry.outputs.push_back(bind(id, rows));
     bound.push_back(std::move(entry));
@@ -74,11 +75,13 @@ void Executor::prepare(std::int64_t rows) {
   if (!passes_.contains(rows)) passes_.emplace(rows, bind_section(Section::pass, rows));
 }
 
-void Executor::run(const std::vector<BoundStep>& steps, const UpdateScalars& scalars) const {
+void Executor::run(const std::vector<BoundStep>& steps, const UpdateScalars& scalars,
+                   MeasurementSteps measurements) const {
   auto* device_scalars = static_cast<std::byte*>(view_of(plan_, scalars_, bases_, 1).data);
   backend_.upload(device_scalars, &scalars, sizeof(scalars));
   CUstream_st* const stream = backend_.stream();
   for (const BoundStep& step : steps) {
+    if (step.measurement && measurements == MeasurementSteps::skipped) continue;
     const ProfiledRange range(backend_, step.name.c_str());
     try {
       step.kernel({.inputs = step.inputs,
@@ -98,14 +101,15 @@ void Executor::set_indices(std::span<const std::int32_t> indices) const {
   backend_.upload(device, indices.data(), static_cast<std::int64_t>(indices.size_bytes()));
 }
 
-void Executor::run_pass(std::int64_t rows, const UpdateScalars& scalars) {
+void Executor::run_pass(std::int64_t rows, const UpdateScalars& scalars,
+                        MeasurementSteps measurements) {
   const auto found = passes_.find(rows);
   if (found == passes_.end()) throw std::logic_error("pass of rows that were not prepared");
-  run(found->second, scalars);
+  run(found->second, scalars, measurements);
 }
 
 UpdateStatus Executor::run_update(const UpdateScalars& scalars) {
-  run(update_, scalars);
+  run(update_, scalars, MeasurementSteps::skipped);
   UpdateStatus status;
   backend_.download(&status, static_cast<std::byte*>(view_of(plan_, status_, bases_, 1).data),
                     sizeof(status));

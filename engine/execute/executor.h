@@ -20,6 +20,9 @@ struct ExternalArrays {
   const std::byte* divisor = nullptr;  ///< [channels], real
 };
 
+/// Whether a pass runs the plan's measurement steps (Step::measurement) with the others.
+enum class MeasurementSteps { skipped, taken };
+
 /// Not thread-safe: one executor is one stream of work.
 class Executor {
  public:
@@ -41,7 +44,8 @@ class Executor {
   /// Uploads the sample ids of an update's batch. Training only.
   void set_indices(std::span<const std::int32_t> indices) const;
   /// One micro-batch: rows scalars.first_sample .. + rows of the update's batch.
-  void run_pass(std::int64_t rows, const UpdateScalars& scalars);
+  void run_pass(std::int64_t rows, const UpdateScalars& scalars,
+                MeasurementSteps measurements = MeasurementSteps::skipped);
   /// What follows an update's passes. Returns what it found.
   UpdateStatus run_update(const UpdateScalars& scalars);
 
@@ -62,11 +66,13 @@ class Executor {
     std::vector<TensorView> inputs;
     std::vector<TensorView> outputs;
     const Attributes* attributes;
+    bool measurement;
   };
 
   [[nodiscard]] TensorView bind(ValueId value, std::int64_t rows) const;
   [[nodiscard]] std::vector<BoundStep> bind_section(Section section, std::int64_t rows) const;
-  void run(const std::vector<BoundStep>& steps, const UpdateScalars& scalars) const;
+  void run(const std::vector<BoundStep>& steps, const UpdateScalars& scalars,
+           MeasurementSteps measurements) const;
 
   const Plan& plan_;
   const Backend& backend_;

@@ -149,6 +149,7 @@ struct TrainingConfig {
   bool offload_activations = false;       ///< kept in host memory between forward and backward pass
   std::int64_t max_steps = 0;             ///< 0: no limit
   double max_seconds = 0.0;               ///< 0: no limit
+  std::string until = "none";             ///< a target, such as "validation_accuracy>=0.88"
   std::int64_t validate_every_steps = 0;  ///< 0: at the end of each epoch
   EarlyStoppingConfig early_stopping;
   double checkpoint_seconds = 60.0;
@@ -156,6 +157,19 @@ struct TrainingConfig {
   OnNonfinite on_nonfinite = OnNonfinite::stop;
 
   bool operator==(const TrainingConfig&) const = default;
+};
+
+/// What is measured of a run besides loss and accuracy; none of it changes a weight.
+struct MeasureConfig {
+  std::int64_t noise_scale_every_steps = 10;  ///< weight updates; 0: never
+  // Of the weights that a finished run keeps:
+  bool gradients = false;    ///< variance, norm and direction of gradients by batch size
+  bool sharpness = false;    ///< how far the loss rises nearby (Keskar et al. 2017)
+  bool hessian = false;      ///< its largest eigenvalue
+  bool batchnorm = false;    ///< deviation of batch statistics by batch size
+  std::int64_t samples = 0;  ///< of the training part, for these; 0: all
+
+  bool operator==(const MeasureConfig&) const = default;
 };
 
 struct Experiment {
@@ -170,6 +184,7 @@ struct Experiment {
   ScheduleConfig schedule;
   BatchScheduleConfig batch_schedule;
   TrainingConfig training;
+  MeasureConfig measure;
 
   bool operator==(const Experiment&) const = default;
 };

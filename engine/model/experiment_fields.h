@@ -108,6 +108,7 @@ void for_each_field(Config& config, Visit&& visit) {
   visit("offload_activations", config.offload_activations);
   visit("max_steps", config.max_steps);
   visit("max_seconds", config.max_seconds);
+  visit("until", config.until);
   visit("validate_every_steps", config.validate_every_steps);
   visit("checkpoint_seconds", config.checkpoint_seconds);
   visit("accumulation", config.accumulation);
@@ -118,6 +119,16 @@ template <ConfigOf<EarlyStoppingConfig> Config, class Visit>
 void for_each_field(Config& config, Visit&& visit) {
   visit("patience", config.patience);
   visit("min_delta", config.min_delta);
+}
+
+template <ConfigOf<MeasureConfig> Config, class Visit>
+void for_each_field(Config& config, Visit&& visit) {
+  visit("noise_scale_every_steps", config.noise_scale_every_steps);
+  visit("gradients", config.gradients);
+  visit("sharpness", config.sharpness);
+  visit("hessian", config.hessian);
+  visit("batchnorm", config.batchnorm);
+  visit("samples", config.samples);
 }
 
 /// The word of the file for an enumerator, or "?" for one that only code can set.

@@ -213,6 +213,7 @@ class ExperimentReader {
     const toml::table& training = read_section(root, "training", "training", experiment.training);
     read_section(training, "early_stopping", "training.early_stopping",
                  experiment.training.early_stopping);
+    read_section(root, "measure", "measure", experiment.measure);
     const Locate locate = [this](std::string_view path) { return document_.where(path); };
     complete_layers(experiment.model, locate);
     check_rules(experiment, locate);

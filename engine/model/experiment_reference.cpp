@@ -82,6 +82,8 @@ constexpr Section kSections[] = {
     {"training.early_stopping", "[training] early_stopping",
      "A table inside `[training]`: `early_stopping = { patience = 3 }`. It watches the validation "
      "loss."},
+    {"measure", "[measure]",
+     "What is measured of the run besides loss and accuracy. None of it changes a weight."},
 };
 
 std::string code(std::string_view text) { return fmt::format("`{}`", text); }

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <optional>
 
 #include "engine/error.h"
 #include "engine/model/experiment_fields.h"
+#include "engine/model/until.h"
 
 namespace batchwise {
 namespace {
@@ -129,6 +131,18 @@ void check_training(const Experiment& experiment, const Locate& locate) {
   }
 }
 
+void check_until(const Experiment& experiment, const Locate& locate) {
+  std::optional<Until> until;
+  try {
+    until = parse_until(experiment.training.until);
+  } catch (const InputError& error) {
+    fail(locate, "training.until", fmt::format("is refused: {}", error.what()));
+  }
+  if (!until || !until->of_validation() || experiment.data.validation_split > 0.0) return;
+  fail(locate, "training.until",
+       "watches the validation samples, and there are none; set data.validation_split");
+}
+
 void check_optimizer(const OptimizerConfig& optimizer, const Locate& locate) {
   if (optimizer.nesterov && optimizer.momentum == 0.0) {
     fail(locate, "optimizer.nesterov", "is true and needs optimizer.momentum above 0");
@@ -180,6 +194,7 @@ void check_rules(const Experiment& experiment, const Locate& locate) {
   check_schedule(experiment.schedule, locate);
   check_batch_schedule(experiment, locate);
   check_training(experiment, locate);
+  check_until(experiment, locate);
 }
 
 }  // namespace batchwise

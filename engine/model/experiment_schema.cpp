@@ -59,6 +59,10 @@ std::vector<Key> top_level_keys() {
        .name = "training",
        .type = ValueType::section,
        .aliases = {"train", "fit", "trainer"}},
+      {.section = "",
+       .name = "measure",
+       .type = ValueType::section,
+       .aliases = {"measurements", "analysis", "profile"}},
       {.section = "", .name = "run", .type = ValueType::section},
   };
 }
@@ -70,7 +74,7 @@ const std::vector<Key>& experiment_keys() {
     std::vector<Key> all;
     for (const auto& section :
          {top_level_keys(), data_keys(), model_keys(), layer_keys(), optimizer_keys(),
-          schedule_keys(), batch_schedule_keys(), training_keys()}) {
+          schedule_keys(), batch_schedule_keys(), training_keys(), measure_keys()}) {
       all.insert(all.end(), section.begin(), section.end());
     }
     return all;

@@ -44,7 +44,7 @@ struct WordAlias {
 };
 
 /// One key. Sections are "" (top level), "data", "model", "model.layers" (each layer), "optimizer",
-/// "schedule", "batch_schedule", "training" and "training.early_stopping".
+/// "schedule", "batch_schedule", "training", "training.early_stopping" and "measure".
 struct Key {
   std::string_view section;
   std::string_view name;

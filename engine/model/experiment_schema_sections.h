@@ -20,5 +20,6 @@ inline constexpr Interval kClosedShare{.lowest = 0, .highest = 1};
 [[nodiscard]] std::vector<Key> schedule_keys();
 [[nodiscard]] std::vector<Key> batch_schedule_keys();
 [[nodiscard]] std::vector<Key> training_keys();
+[[nodiscard]] std::vector<Key> measure_keys();
 
 }  // namespace batchwise

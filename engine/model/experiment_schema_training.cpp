@@ -238,6 +238,15 @@ std::vector<Key> training_keys() {
        .interval = kNotNegative,
        .aliases = {"max_time", "time_limit", "timeout"}},
       {.section = "training",
+       .name = "until",
+       .default_text = "\"none\"",
+       .meaning = "A target at which training ends: `validation_accuracy`, `validation_loss`, "
+                  "`train_accuracy` or `train_loss`, then `>=` or `<=`, then a number, as in "
+                  "`\"validation_accuracy>=0.88\"`. Looked at when validation has been done "
+                  "(training's own figures: at the end of an epoch), which is how exactly the "
+                  "step is known.",
+       .aliases = {"target", "goal", "stop_at"}},
+      {.section = "training",
        .name = "validate_every_steps",
        .type = ValueType::integer,
        .default_text = "0",

@@ -89,6 +89,7 @@ std::string to_toml(const Experiment& experiment) {
   text += section_text("training", experiment.training);
   text += fmt::format("early_stopping = {}\n",
                       inline_table("training.early_stopping", experiment.training.early_stopping));
+  text += section_text("measure", experiment.measure);
   return text;
 }
 

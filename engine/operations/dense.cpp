@@ -51,6 +51,12 @@ ValueId backward(Emitter& emit, const ForwardValues& values, ValueId output_grad
     emit.call("dense_backward_bias", {output_gradient},
               {emit.gradient_of(bias), emit.partials_of(bias)});
   }
+  const ValueId sample_norms = emit.sample_norms();
+  if (emit.gradient_of(weight) != kNoValue && sample_norms != kNoValue) {
+    emit.measure("dense_sample_norms", {values.input, output_gradient}, {sample_norms},
+                 {{"bias", bias == kNoValue ? 0.0 : 1.0},
+                  {"accumulate", emit.is_written(sample_norms) ? 1.0 : 0.0}});
+  }
   const ValueId input_gradient = emit.activation("input_gradient", emit.shape(values.input));
   emit.call("dense_backward_input", {output_gradient, weight}, {input_gradient});
   return input_gradient;
@@ -91,7 +97,10 @@ std::vector<KernelRecord> kernels() {
       {.name = "dense_backward_weight_bias",
        .flops = [](const Shapes& in,
                    const Shapes& out) { return product_flops(in[0], out[0]) + elements_of(in[1]); },
-       .workspace = library_workspace}};
+       .workspace = library_workspace},
+      {.name = "dense_sample_norms", .flops = [](const Shapes& in, const Shapes&) {
+         return 2.0 * (elements_of(in[0]) + elements_of(in[1]));
+       }}};
 }
 
 }  // namespace

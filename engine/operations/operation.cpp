@@ -1,5 +1,6 @@
 #include "engine/operations/operation.h"
 
+#include <algorithm>
 #include <deque>
 #include <stdexcept>
 
@@ -96,6 +97,14 @@ ValueId Emitter::partials_of(ValueId parameter) const {
 
 ValueId Emitter::indices() const { return program_.find("indices"); }
 ValueId Emitter::status() const { return program_.find("status"); }
+ValueId Emitter::sample_norms() const { return program_.find("sample_norms"); }
+
+bool Emitter::is_written(ValueId value) const {
+  return std::any_of(program_.steps.begin(), program_.steps.end(), [value](const Step& step) {
+    return std::find(step.outputs.begin(), step.outputs.end(), value) != step.outputs.end();
+  });
+}
+
 Dimensions Emitter::shape(ValueId value) const { return program_.values[value].shape; }
 
 void Emitter::call(std::string operation, std::vector<ValueId> inputs, std::vector<ValueId> outputs,
@@ -112,6 +121,12 @@ void Emitter::call_in_update(std::string operation, std::vector<ValueId> inputs,
                              std::vector<ValueId> outputs, Attributes attributes) {
   call(std::move(operation), std::move(inputs), std::move(outputs), std::move(attributes));
   program_.steps.back().section = Section::update;
+}
+
+void Emitter::measure(std::string operation, std::vector<ValueId> inputs,
+                      std::vector<ValueId> outputs, Attributes attributes) {
+  call(std::move(operation), std::move(inputs), std::move(outputs), std::move(attributes));
+  program_.steps.back().measurement = true;
 }
 
 }  // namespace batchwise

@@ -37,12 +37,20 @@ class Emitter {
   /// The sample ids of the update's batch; kNoValue outside training.
   [[nodiscard]] ValueId indices() const;
   [[nodiscard]] ValueId status() const;
+  /// The squared norm of each sample's gradient, summed over the layers that can give theirs;
+  /// kNoValue where the plan does not measure it.
+  [[nodiscard]] ValueId sample_norms() const;
+  /// Whether a step so far writes the value.
+  [[nodiscard]] bool is_written(ValueId value) const;
   [[nodiscard]] Dimensions shape(ValueId value) const;
 
   void call(std::string operation, std::vector<ValueId> inputs, std::vector<ValueId> outputs,
             Attributes attributes = {});
   void call_in_update(std::string operation, std::vector<ValueId> inputs,
                       std::vector<ValueId> outputs, Attributes attributes = {});
+  /// A step that runs only in passes that measure.
+  void measure(std::string operation, std::vector<ValueId> inputs, std::vector<ValueId> outputs,
+               Attributes attributes = {});
 
  private:
   Program& program_;

@@ -2,6 +2,7 @@
 // reverse, and the update.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "engine/error.h"
@@ -64,6 +65,7 @@ class ProgramBuilder {
       const ValueId gradient = loss(true);
       // The update's steps of the layers come after those that judge the update.
       std::vector<Step> layer_updates = take_update_steps();
+      if (request_.sample_norms && trains_dense_layers()) add_sample_norms();
       const std::size_t forward_steps = program_.steps.size();
       backward(gradient);
       for (std::size_t index = forward_steps; index < program_.steps.size(); ++index) {
@@ -133,6 +135,22 @@ class ProgramBuilder {
     const ValueId value =
         add_fixed(place.spec.name + suffix, arena, place.spec.shape, ElementType::f32, true);
     program_.values[value].transposed = place.transposed();
+  }
+
+  /// Behind what the forward pass has of the batch's arena, which stays where it is.
+  void add_sample_norms() {
+    add({.name = "sample_norms",
+         .arena = ArenaKind::batch,
+         .extent = Extent::per_sample,
+         .shape = {},
+         .type = ElementType::f64,
+         .real = false});
+  }
+
+  [[nodiscard]] bool trains_dense_layers() const {
+    return std::any_of(graph_.nodes.begin(), graph_.nodes.end(), [](const GraphNode& node) {
+      return node.operation == "dense" && node.config.trainable;
+    });
   }
 
   void add_batch_values() {

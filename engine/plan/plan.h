@@ -31,7 +31,10 @@ struct PlanRequest {
   /// Training: layers, or single values, that are not kept for the backward pass but computed again
   /// in it.
   std::vector<std::string> recompute = {};
-  bool offload = false;       ///< training: what is kept lies in host memory in between
+  bool offload = false;  ///< training: what is kept lies in host memory in between
+  /// Training: passes can measure the squared norm of each sample's gradient, over the weights and
+  /// biases of the dense layers that are trained (ops/sample_norms.h), as the value "sample_norms".
+  bool sample_norms = false;
   bool probabilities = true;  ///< prediction: softmax after the logits
   ElementType data_type = ElementType::u8;
   std::int64_t data_samples = 0;  ///< rows of the resident data set that is read

@@ -69,6 +69,7 @@ struct Step {
   std::string layer;      ///< for messages and profiles
   Section section = Section::pass;
   bool backward = false;         ///< of the pass: after the loss
+  bool measurement = false;      ///< runs only in passes that measure; nothing else depends on it
   std::vector<ValueId> inputs;   ///< kNoValue: absent
   std::vector<ValueId> outputs;  ///< kNoValue: absent
   Attributes attributes = {};

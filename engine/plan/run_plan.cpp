@@ -107,6 +107,7 @@ PlanRequest training_request(const Experiment& experiment, const DataFacts& data
           .optimizer = experiment.optimizer,
           .recompute = passes.recompute,
           .offload = passes.offload,
+          .sample_norms = experiment.measure.noise_scale_every_steps > 0,
           .probabilities = false,
           .data_type = data.type,
           .data_samples = data.rows,

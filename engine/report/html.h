@@ -20,8 +20,9 @@ namespace batchwise {
 
 /// The style sheet of every page, light and dark; an SVG document may hold it too.
 [[nodiscard]] std::string_view report_style();
-/// A whole page. The title is text, the body HTML. It needs nothing but itself: no network, no
-/// script.
-[[nodiscard]] std::string html_page(std::string_view title, std::string_view body);
+/// A whole page. The title is text, the body HTML. It needs nothing but itself: no network, and no
+/// script unless one is given, without which it must be whole too.
+[[nodiscard]] std::string html_page(std::string_view title, std::string_view body,
+                                    std::string_view script = {});
 
 }  // namespace batchwise

@@ -92,23 +92,4 @@ Legend draw_legend(std::span<const LegendEntry> entries, double top) {
   return legend;
 }
 
-std::vector<std::int64_t> byte_ticks(std::int64_t high) {
-  constexpr std::int64_t kMost = 4;
-  std::int64_t step = 1;
-  while (high / step > kMost) {
-    // 1, 2, 3, 4, 6, 8, 12, ...: between two powers of two lies three halves of the lower one.
-    const bool power = (step & (step - 1)) == 0;
-    step = step == 1 ? 2 : power ? step / 2 * 3 : step / 3 * 4;
-  }
-  std::vector<std::int64_t> ticks;
-  for (std::int64_t count = 0; count <= high / step; ++count) ticks.push_back(count * step);
-  return ticks;
-}
-
-std::string byte_tick_text(std::int64_t bytes) {
-  std::string text = bytes_text(bytes);
-  const std::size_t zero = text.find(".0 ");
-  return zero == std::string::npos ? text : text.erase(zero, 2);
-}
-
 }  // namespace batchwise

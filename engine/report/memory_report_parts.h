@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/report/axis.h"
 #include "engine/report/memory_report.h"
 
 namespace batchwise {
@@ -63,9 +64,5 @@ struct Legend {
   double height = 0.0;
 };
 [[nodiscard]] Legend draw_legend(std::span<const LegendEntry> entries, double top);
-/// From 0 to `high`, four at most beside 0; their distance is a power of two or three times one.
-[[nodiscard]] std::vector<std::int64_t> byte_ticks(std::int64_t high);
-/// As bytes_text, without ".0".
-[[nodiscard]] std::string byte_tick_text(std::int64_t bytes);
 
 }  // namespace batchwise

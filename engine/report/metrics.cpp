@@ -52,6 +52,14 @@ std::string validation_metrics_line(const Progress& progress, const SplitResult&
       progress.step, progress.epoch, number(validation.loss), number(validation.accuracy));
 }
 
+std::string noise_metrics_line(const NoiseMetrics& metrics) {
+  return fmt::format(R"({{"kind":"noise","step":{},"epoch":{},"samples":{},"mean_squared_norm":{},)"
+                     R"("squared_norm_of_mean":{}}})",
+                     metrics.norms.step, metrics.epoch, metrics.norms.samples,
+                     number(metrics.norms.mean_squared_norm),
+                     number(metrics.norms.squared_norm_of_mean));
+}
+
 std::string batch_size_metrics_line(const BatchSizeMetrics& metrics) {
   return fmt::format(
       R"({{"kind":"batch_size","epoch":{},"step":{},"batch_size":{},"micro_batch_size":{},)"

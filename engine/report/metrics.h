@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/train/evaluation.h"
+#include "engine/train/gradient_norms.h"
 #include "engine/train/progress.h"
 
 namespace batchwise {
@@ -21,6 +22,12 @@ struct StepMetrics {
   std::int64_t samples = 0;
   double loss = 0.0;  ///< mean over the batch, before the update
   double learning_rate = 0.0;
+};
+
+/// What an update's batch says of its samples' gradients (GradientNorms).
+struct NoiseMetrics {
+  std::int64_t epoch = 0;
+  GradientNorms norms;
 };
 
 /// A change of the batch size, before the first step with the new one.
@@ -41,6 +48,7 @@ struct BatchSizeMetrics {
 /// A validation inside an epoch (validate_every_steps).
 [[nodiscard]] std::string validation_metrics_line(const Progress& progress,
                                                   const SplitResult& validation);
+[[nodiscard]] std::string noise_metrics_line(const NoiseMetrics& metrics);
 [[nodiscard]] std::string batch_size_metrics_line(const BatchSizeMetrics& metrics);
 
 }  // namespace batchwise

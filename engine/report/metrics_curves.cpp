@@ -41,7 +41,9 @@ class Reader {
       add_epoch(line);
     } else if (kind == "validation") {
       add_validation(line);
-    } else if (kind != "batch_size") {  // a change; the steps that follow show it
+    } else if (kind == "batch_size") {
+      add_batch_size(line);
+    } else if (kind != "noise") {  // not of these curves
       ++curves_.unreadable_lines;
     }
   }
@@ -69,6 +71,12 @@ class Reader {
     const double loss = number(line, "validation_loss");
     curves_.validation_loss.add(number(line, "step"), loss);
     curves_.validation_loss_by_samples.add(samples_, loss);
+  }
+
+  void add_batch_size(const Json& line) {
+    if (!has_number(line, "step") || !has_number(line, "batch_size")) return;
+    curves_.batch_size_changes.push_back(
+        {.step = number(line, "step"), .batch_size = line["batch_size"].get<std::int64_t>()});
   }
 
   MetricsCurves curves_;

@@ -3,10 +3,17 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <vector>
 
 #include "engine/report/curve.h"
 
 namespace batchwise {
+
+/// Where the batch size changed.
+struct BatchSizeChange {
+  double step = 0.0;  ///< the last before
+  std::int64_t batch_size = 0;
+};
 
 struct MetricsCurves {
   // Against the step (a weight update).
@@ -22,6 +29,7 @@ struct MetricsCurves {
   ThinnedCurve train_loss_by_samples{150};
   ThinnedCurve validation_loss_by_samples{150};
 
+  std::vector<BatchSizeChange> batch_size_changes;
   std::int64_t unreadable_lines = 0;  ///< left out of the curves
 };
 

@@ -12,6 +12,7 @@
 
 #include "engine/error.h"
 #include "engine/report/html.h"
+#include "engine/report/measurement_charts.h"
 #include "engine/report/metrics_curves.h"
 #include "engine/report/svg.h"
 
@@ -51,8 +52,9 @@ const std::vector<Group>& groups() {
   return all;
 }
 
-/// Shown in the section on memory.
-constexpr std::array<std::string_view, 3> kMemoryKeys = {"planned_bytes", "peak_bytes", "memory"};
+/// Shown in sections of their own.
+constexpr std::array<std::string_view, 5> kKeysElsewhere = {"planned_bytes", "peak_bytes", "memory",
+                                                            "until", "classes"};
 
 template <class Keys>
 bool contains(const Keys& keys, std::string_view key) {
@@ -96,6 +98,18 @@ std::string levels_text(const Json& levels) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
+/// Whether training.until was reached; empty without a target.
+std::string target_fact(const Json& summary) {
+  const Json& until = value_of(summary, "until");
+  if (!until.is_object()) return {};
+  const Json& reached = value_of(until, "reached");
+  const bool yes = reached.is_boolean() && reached.get<bool>();
+  return fmt::format(
+      "<div><dt>target</dt><dd>{}</dd><dd>{}</dd></div>\n",
+      yes ? fmt::format("reached after {} updates", text_or_dash(summary, "steps")) : "not reached",
+      text_or_dash(until, "target"));
+}
+
 std::string headline(const Json& summary, std::string_view experiment) {
   const std::array<std::pair<std::string_view, std::string>, 5> facts = {{
       {"test accuracy", text_or_dash(summary, "test_accuracy")},
@@ -108,7 +122,7 @@ std::string headline(const Json& summary, std::string_view experiment) {
   for (const auto& [name, value] : facts) {
     html += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>\n", name, value);
   }
-  return html + "</dl>\n";
+  return html + target_fact(summary) + "</dl>\n";
 }
 
 std::string levels_section(const Json& summary) {
@@ -127,6 +141,14 @@ Line line_of(std::string name, const ThinnedCurve& curve) {
   return {.name = std::move(name), .points = curve.points()};
 }
 
+std::vector<Marker> batch_size_markers(const MetricsCurves& curves) {
+  std::vector<Marker> markers;
+  for (const BatchSizeChange& change : curves.batch_size_changes) {
+    markers.push_back({.x = change.step, .label = "batch " + grouped(change.batch_size)});
+  }
+  return markers;
+}
+
 std::string loss_note(const ThinnedCurve& loss) {
   std::string note;
   if (loss.group_size() > 1) {
@@ -142,13 +164,15 @@ std::string loss_note(const ThinnedCurve& loss) {
 std::string charts_section(const MetricsCurves& curves) {
   const Axis steps = {.label = "step", .whole_numbers = true};
   const Axis epochs = {.label = "epoch", .whole_numbers = true};
+  const std::vector<Marker> growth = batch_size_markers(curves);
   const Chart charts[] = {
       {.title = "Loss",
        .note = loss_note(curves.train_loss),
        .x = steps,
        .y = {.scale = Scale::automatic},
        .lines = {line_of("training", curves.train_loss),
-                 line_of("validation", curves.validation_loss)}},
+                 line_of("validation", curves.validation_loss)},
+       .markers = growth},
       {.title = "Accuracy",
        .x = epochs,
        .lines = {line_of("training", curves.train_accuracy),
@@ -156,7 +180,8 @@ std::string charts_section(const MetricsCurves& curves) {
       {.title = "Learning rate",
        .x = steps,
        .y = {.from_zero = true},
-       .lines = {line_of("learning rate", curves.learning_rate)}},
+       .lines = {line_of("learning rate", curves.learning_rate)},
+       .markers = growth},
       {.title = "Samples per second",
        .x = epochs,
        .y = {.from_zero = true},
@@ -186,7 +211,7 @@ std::string facts_table(std::string_view caption, const std::vector<std::string>
 
 std::string facts_section(const Json& summary) {
   std::string tables;
-  std::vector<std::string> shown(kMemoryKeys.begin(), kMemoryKeys.end());
+  std::vector<std::string> shown(kKeysElsewhere.begin(), kKeysElsewhere.end());
   for (const Group& group : groups()) {
     std::vector<std::string> keys;
     for (const std::string_view key : group.keys) {
@@ -246,6 +271,34 @@ std::string memory_section(const Json& summary) {
          memory_table(shares);
 }
 
+/// A share as a percentage; a dash where the class has none.
+std::string share_cell(const Json& each, std::string_view key) {
+  const Json& value = value_of(each, key);
+  return fmt::format(
+      "<td class=\"number\">{}</td>",
+      value.is_number() ? fmt::format("{:.2f}", 100.0 * value.get<double>()) : value_text(Json()));
+}
+
+std::string classes_section(const Json& summary) {
+  const Json& classes = value_of(summary, "classes");
+  if (!classes.is_array() || classes.empty()) return {};
+  std::string rows;
+  for (std::size_t label = 0; label < classes.size(); ++label) {
+    const Json& each = classes[label];
+    if (!each.is_object()) continue;
+    rows += fmt::format("<tr><th scope=\"row\">{}</th>{}{}{}<td class=\"number\">{}</td></tr>\n",
+                        label, share_cell(each, "precision"), share_cell(each, "recall"),
+                        share_cell(each, "f1"), text_or_dash(each, "samples"));
+  }
+  return "<h2>By class</h2>\n<details>\n<summary>Precision and recall of each class of the test "
+         "samples</summary>\n<div class=\"scroll\" role=\"region\" aria-label=\"By class\" "
+         "tabindex=\"0\">\n<table class=\"runs\">\n<caption>Precision, recall and F1 in %</caption>"
+         "\n<thead>\n<tr><th scope=\"col\">class</th><th scope=\"col\" class=\"number\">precision"
+         "</th><th scope=\"col\" class=\"number\">recall</th><th scope=\"col\" class=\"number\">F1"
+         "</th><th scope=\"col\" class=\"number\">samples</th></tr>\n</thead>\n<tbody>\n" +
+         rows + "</tbody>\n</table>\n</div>\n</details>\n";
+}
+
 /// One word of a POSIX shell.
 std::string shell_word(const std::string& text) {
   const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -296,13 +349,17 @@ Json parsed_summary(std::string_view text) {
 
 }  // namespace
 
-std::string run_report(const std::filesystem::path& metrics_file, std::string_view summary_json) {
+std::string run_report(const std::filesystem::path& metrics_file, std::string_view summary_json,
+                       const Measurements* measurements) {
   const Json summary = parsed_summary(summary_json);
   const MetricsCurves curves = read_metrics_curves(metrics_file);
+  const std::vector<NoiseWindow> noise =
+      noise_scale_over_training(read_gradient_norms(metrics_file));
   const Json& name = value_of(summary, "experiment");
   const std::string experiment = name.is_string() ? name.get<std::string>() : "A training run";
   return html_page(experiment, headline(summary, experiment) + charts_section(curves) +
-                                   facts_section(summary) + memory_section(summary) +
+                                   measurements_html(noise, measurements) + facts_section(summary) +
+                                   classes_section(summary) + memory_section(summary) +
                                    levels_section(summary) +
                                    repeat_section(summary, metrics_file.parent_path()));
 }

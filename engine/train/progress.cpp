@@ -26,6 +26,7 @@ void for_each_member(P& progress, Visit&& visit) {
   visit("train_accuracy", progress.train_accuracy);
   visit("validated_step", progress.validated_step);
   visit("stopped_early", progress.stopped_early);
+  visit("reached_until", progress.reached_until);
   visit("best_epoch", progress.early_stopping.best_epoch);
   visit("best_step", progress.early_stopping.best_step);
   visit("validations_since_best", progress.early_stopping.validations_since_best);

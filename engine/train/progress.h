@@ -27,6 +27,7 @@ struct Progress {
   double train_accuracy = std::numeric_limits<double>::quiet_NaN();
   std::int64_t validated_step = -1;  ///< whose validation early stopping has counted
   bool stopped_early = false;
+  bool reached_until = false;  ///< training.until
   EarlyStopping early_stopping;
   std::int64_t batch_size = 0;  ///< that batch_schedule has come to; 0: still the experiment's
   BatchStart batch_start;       ///< of that size

@@ -201,6 +201,7 @@ void Session::allocate(const Dataset& dataset) {
   training_data_ = ResidentData(dataset.train, normalization(), backend_, meter_);
   if (test_samples() > 0) {
     test_data_ = ResidentData(*dataset.test, normalization(), backend_, meter_);
+    test_labels_ = dataset.test->labels;
   }
   bind_or_shrink();
 }
@@ -300,8 +301,11 @@ void Session::check_ids(std::span<const std::int32_t> sample_ids) const {
 }
 
 UpdateStatus Session::update(std::span<const std::int32_t> sample_ids, std::int64_t step,
-                             double learning_rate) {
+                             double learning_rate, GradientNorms* norms) {
   if (!training_) throw std::logic_error("update() after memory was refused");
+  if (norms != nullptr && !measures_gradients()) {
+    throw std::logic_error("gradient norms of a plan that does not measure them");
+  }
   check_ids(sample_ids);
   const auto batch = static_cast<std::int64_t>(sample_ids.size());
   const std::int64_t rows_at_most = training_plan().request.micro_batch_size;
@@ -317,14 +321,17 @@ UpdateStatus Session::update(std::span<const std::int32_t> sample_ids, std::int6
   scalars.learning_rate = learning_rate;
   scalars.bias_correction1 = 1.0 - std::pow(optimizer.beta1, static_cast<double>(step));
   scalars.bias_correction2 = 1.0 - std::pow(optimizer.beta2, static_cast<double>(step));
+  const auto measurements = norms == nullptr ? MeasurementSteps::skipped : MeasurementSteps::taken;
   training_->set_indices(sample_ids);
   for (std::int64_t first = 0; first < batch; first += rows_at_most) {
     scalars.first_sample = first;
-    training_->run_pass(std::min(rows_at_most, batch - first), scalars);
+    training_->run_pass(std::min(rows_at_most, batch - first), scalars, measurements);
   }
   const SampleRange own{0, batch, batch};
   communicator_.reduce_partial_sums(training_->view(gradients_value_), own);
-  return training_->run_update(scalars);
+  const UpdateStatus status = training_->run_update(scalars);
+  if (norms != nullptr) *norms = gradient_norms(status, scalars);
+  return status;
 }
 
 std::vector<std::int32_t> Session::nonfinite_samples(
@@ -379,11 +386,23 @@ std::optional<SplitResult> Session::evaluate_test() {
   return evaluate_split(*test_);
 }
 
+Classification Session::classify_test() const {
+  if (!test_) throw std::logic_error("classify_test() without test samples");
+  return classify(test_labels_, predicted_classes(*test_), graph().classes());
+}
+
 ParameterArena Session::weights() const {
   return {.backend = &backend_,
           .layout = &training_plan().parameters,
           .base = parameters_.data(),
           .with_running = true};
+}
+
+ParameterArena Session::gradients() const {
+  return {.backend = &backend_,
+          .layout = &training_plan().parameters,
+          .base = gradients_.data(),
+          .with_running = false};
 }
 
 ParameterArena Session::optimizer_slot(int slot) const {

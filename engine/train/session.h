@@ -13,6 +13,7 @@
 #include "engine/model/experiment.h"
 #include "engine/plan/fit.h"
 #include "engine/train/evaluation.h"
+#include "engine/train/gradient_norms.h"
 #include "engine/train/resident_data.h"
 #include "engine/train/run_facts.h"
 #include "engine/train/weights.h"
@@ -67,16 +68,24 @@ class Session {
 
   /// One weight update on the samples of these ids, 1 to batch_size of them. Returns its status;
   /// the weights are untouched when it is not finite. std::invalid_argument for ids that do not
-  /// exist.
+  /// exist. norms: where given, set to what the batch says of its samples' gradients; only with
+  /// measures_gradients(), else std::logic_error.
   UpdateStatus update(std::span<const std::int32_t> sample_ids, std::int64_t step,
-                      double learning_rate);
+                      double learning_rate, GradientNorms* norms = nullptr);
+  /// Whether updates can tell the norms of their samples' gradients: with
+  /// measure.noise_scale_every_steps, where a dense layer is trained.
+  [[nodiscard]] bool measures_gradients() const;
   /// Names the layers and samples behind an update that was not finite.
   [[nodiscard]] std::string describe_nonfinite(std::span<const std::int32_t> sample_ids) const;
 
   [[nodiscard]] std::optional<SplitResult> evaluate_validation();
   [[nodiscard]] std::optional<SplitResult> evaluate_test();
+  /// Per class, of the predictions of the last evaluate_test(), which must have given a result.
+  [[nodiscard]] Classification classify_test() const;
 
   [[nodiscard]] ParameterArena weights() const;
+  /// Of the last update, summed over its samples: neither scaled nor clipped.
+  [[nodiscard]] ParameterArena gradients() const;
   [[nodiscard]] ParameterArena optimizer_slot(int slot) const;
   [[nodiscard]] int optimizer_slots() const { return training_plan().optimizer_slots; }
   /// SHA-256 over the weights and running statistics in f32.
@@ -86,6 +95,10 @@ class Session {
   [[nodiscard]] std::vector<std::int32_t> nonfinite_samples(
       std::span<const std::int32_t> sample_ids) const;
   [[nodiscard]] std::vector<std::string> nonfinite_gradients() const;
+
+  [[nodiscard]] GradientNorms gradient_norms(const UpdateStatus& status,
+                                             const UpdateScalars& scalars) const;
+  [[nodiscard]] double squared_gradients_outside_dense() const;
 
   [[nodiscard]] std::int64_t memory_limit() const;
   [[nodiscard]] Fitting fitting(std::int64_t budget_bytes) const;
@@ -117,6 +130,7 @@ class Session {
   MemoryMeter host_meter_;
   DeviceBuffer parameters_, gradients_, optimizer_, control_;
   ResidentData training_data_, test_data_;
+  std::vector<std::int32_t> test_labels_;
   MemoryPool transient_;
   MemoryPool host_;
   std::byte* transient_base_ = nullptr;

@@ -18,6 +18,24 @@ Json hardware_of(const Backend& backend) {
   return backend.hardware().empty() ? Json() : Json(backend.hardware());
 }
 
+Json classes_of(const std::vector<ClassMetrics>& classes) {
+  if (classes.empty()) return nullptr;
+  Json list = Json::array();
+  for (const ClassMetrics& each : classes) {
+    list.push_back({{"precision", each.precision},
+                    {"recall", each.recall},
+                    {"f1", each.f1},
+                    {"samples", each.samples}});
+  }
+  return list;
+}
+
+/// null where there is no target.
+Json until_of(const Experiment& experiment, const Progress& progress) {
+  if (experiment.training.until == "none") return nullptr;
+  return {{"target", experiment.training.until}, {"reached", progress.reached_until}};
+}
+
 Json memory_of(const Footprint& footprint) {
   Json memory = Json::object();
   for (int index = 0; index < kMemoryCategories; ++index) {
@@ -58,12 +76,15 @@ std::string to_json(const TrainingSummary& summary, const Session& session) {
   json["steps"] = progress.step;
   json["skipped_updates"] = progress.skipped_updates;
   json["stopped_by"] = summary.stopped_by;
+  json["until"] = until_of(experiment, progress);
   json["seconds"] = progress.seconds;
   json["training_seconds"] = progress.training_seconds;
   json["samples_per_second"] =
       progress.training_seconds > 0.0
           ? Json(static_cast<double>(progress.trained_samples) / progress.training_seconds)
           : Json();
+  json["trained_samples"] = progress.trained_samples;
+  json["classes"] = classes_of(summary.test_classes);
   json["weights_sha256"] = summary.weights_sha256;
   json["planned_bytes"] = summary.planned_bytes;
   json["peak_bytes"] = summary.peak_bytes;

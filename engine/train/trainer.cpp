@@ -35,6 +35,7 @@ Trainer::Trainer(Session& session, const RunFolder* folder, TrainerOptions optio
       experiment_(session.experiment()),
       batch_sizes_(planned_batch_sizes(experiment_, session.training_samples())),
       learning_rate_(experiment_, session.steps_per_epoch()),
+      until_(parse_until(experiment_.training.until)),
       order_(static_cast<std::size_t>(session.training_samples())),
       started_(now_seconds() - options_.seconds_spent),
       checkpointed_(now_seconds()) {
@@ -56,7 +57,8 @@ TrainingSummary Trainer::run() {
     metrics_.emplace(folder_->metrics_file(), progress_.metrics_bytes);
     if (progress_.step == 0) save_checkpoint();
   }
-  while (progress_.epoch <= experiment_.training.epochs && !progress_.stopped_early) {
+  while (progress_.epoch <= experiment_.training.epochs && !progress_.stopped_early &&
+         !progress_.reached_until) {
     if (progress_.samples_in_epoch == 0) {
       if (const Stop stop = limit_reached(); stop != Stop::none) return finish(stop);
       follow_batch_schedule();
@@ -66,7 +68,9 @@ TrainingSummary Trainer::run() {
     if (stop != Stop::none) return finish(stop);
     end_epoch();
   }
-  return finish(progress_.stopped_early ? Stop::early_stopping : Stop::none);
+  return finish(progress_.reached_until   ? Stop::until
+                : progress_.stopped_early ? Stop::early_stopping
+                                          : Stop::none);
 }
 
 /// Training anew into a folder with checkpoints would delete them.
@@ -148,6 +152,7 @@ Trainer::Stop Trainer::train_epoch() {
     const std::int64_t every = experiment_.training.validate_every_steps;
     if (every > 0 && progress_.step % every == 0) {
       validate(false);
+      if (progress_.reached_until) return Stop::until;
       if (progress_.stopped_early) return Stop::early_stopping;
     }
     const int signal = options_.interrupted ? options_.interrupted() : 0;
@@ -177,7 +182,9 @@ void Trainer::update(std::int64_t batch) {
   const std::int64_t step = progress_.step + 1;
   const double rate = learning_rate_.at(step);
   const double began = now_seconds();
-  const UpdateStatus status = session_.update(ids, step, rate);
+  const bool measured = measures_gradients(step, batch);
+  GradientNorms norms;
+  const UpdateStatus status = session_.update(ids, step, rate, measured ? &norms : nullptr);
   const double took = now_seconds() - began;
   if (status.finite == 0.0) handle_nonfinite(ids);
 
@@ -197,6 +204,15 @@ void Trainer::update(std::int64_t batch) {
                            .learning_rate = rate}));
   }
   if (options_.observer != nullptr) options_.observer->on_step(progress_, loss);
+  if (!measured || status.finite == 0.0) return;
+  if (metrics_) log(noise_metrics_line({.epoch = progress_.epoch, .norms = norms}));
+  if (options_.observer != nullptr) options_.observer->on_gradient_norms(norms);
+}
+
+/// A single sample says nothing of how samples differ.
+bool Trainer::measures_gradients(std::int64_t step, std::int64_t batch) const {
+  const std::int64_t every = experiment_.measure.noise_scale_every_steps;
+  return every > 0 && step % every == 0 && batch >= 2 && session_.measures_gradients();
 }
 
 void Trainer::handle_nonfinite(std::span<const std::int32_t> ids) {
@@ -211,7 +227,7 @@ void Trainer::handle_nonfinite(std::span<const std::int32_t> ids) {
   }
   // The weights are those after the last good update; keep them.
   if (metrics_) save_checkpoint();
-  throw RunError(fmt::format(
+  throw Diverged(fmt::format(
       "step {}, epoch {}: not finite: {}; the weights are those of step {}, which the last "
       "checkpoint holds. A lower learning rate, clipping (optimizer.clip_global_norm) or clean "
       "data "
@@ -235,6 +251,11 @@ void Trainer::validate(bool end_of_epoch) {
   if (metrics_ && !end_of_epoch) {
     log(validation_metrics_line(progress_, *validation_));
   }
+  if (until_ && until_->of_validation()) {
+    const bool accuracy = until_->metric == Until::Metric::validation_accuracy;
+    progress_.reached_until =
+        until_->reached_by(accuracy ? validation_->accuracy : validation_->loss);
+  }
   const EarlyStoppingConfig& config = experiment_.training.early_stopping;
   if (config.patience == 0) return;
   if (progress_.early_stopping.note(validation_->loss, progress_.epoch, progress_.step, config)) {
@@ -249,6 +270,11 @@ void Trainer::end_epoch() {
     progress_.plateau.note(validation_->loss, experiment_.batch_schedule.min_delta);
   }
   write_epoch_metrics();
+  if (until_ && !until_->of_validation()) {
+    const bool accuracy = until_->metric == Until::Metric::train_accuracy;
+    progress_.reached_until =
+        until_->reached_by(accuracy ? progress_.train_accuracy : progress_.train_loss);
+  }
   progress_.epoch += 1;
   progress_.samples_in_epoch = 0;
   progress_.epoch_loss_sum = 0.0;
@@ -288,10 +314,12 @@ TrainingSummary Trainer::finish(Stop stop) {
   measure_validation();
   TrainingSummary summary = summary_;
   summary.test = session_.evaluate_test();
+  if (summary.test) summary.test_classes = session_.classify_test().classes;
   summary.validation = validation_;
   summary.stopped_by = stop == Stop::max_steps        ? "max_steps"
                        : stop == Stop::max_seconds    ? "max_seconds"
                        : stop == Stop::early_stopping ? "early_stopping"
+                       : stop == Stop::until          ? "until"
                                                       : "epochs";
   summary.weights_sha256 = session_.weights_sha256();
   summary.planned_bytes = session_.memory_plan().total_bytes();

@@ -9,6 +9,7 @@
 
 #include "engine/error.h"
 #include "engine/files/line_log.h"
+#include "engine/model/until.h"
 #include "engine/train/checkpoint.h"
 #include "engine/train/progress.h"
 #include "engine/train/run_folder.h"
@@ -19,9 +20,10 @@ namespace batchwise {
 /// What a finished run reports; summary.json holds the same fields.
 struct TrainingSummary {
   std::optional<SplitResult> test;
-  std::optional<SplitResult> validation;  ///< of the weights that are kept
+  std::vector<ClassMetrics> test_classes;  ///< precision, recall and F1; empty without test
+  std::optional<SplitResult> validation;   ///< of the weights that are kept
   Progress progress;
-  std::string stopped_by;  ///< epochs | max_steps | max_seconds | early_stopping
+  std::string stopped_by;  ///< epochs | max_steps | max_seconds | early_stopping | until
   std::string weights_sha256;
   std::int64_t planned_bytes = 0;
   std::int64_t peak_bytes = 0;
@@ -36,6 +38,8 @@ class TrainingObserver {
  public:
   virtual ~TrainingObserver() = default;
   virtual void on_step(const Progress&, double /*loss*/) {}
+  /// After the update's on_step.
+  virtual void on_gradient_norms(const GradientNorms&) {}
   virtual void on_epoch(const Progress&, double /*train_loss*/, double /*train_accuracy*/,
                         const std::optional<SplitResult>& /*validation*/) {}
   virtual void on_note(const std::string&) {}
@@ -57,6 +61,12 @@ class Interrupted : public RunError {
   int signal;
 };
 
+/// Thrown when an update is not finite and on_nonfinite is "stop"; the checkpoint is written.
+class Diverged : public RunError {
+ public:
+  using RunError::RunError;
+};
+
 class Trainer {
  public:
   /// folder: where the run is written, or null: nothing is. Both must outlive the trainer.
@@ -64,13 +74,13 @@ class Trainer {
 
   /// Continues from the newest whole checkpoint of the folder; from the start where there is none.
   void restore();
-  /// Trains to the end and returns the summary. Throws RunError when an update is not finite
-  /// (on_nonfinite = "stop"), a file cannot be written or there is no memory for a larger batch,
-  /// Interrupted when asked to stop.
+  /// Trains to the end and returns the summary. Throws Diverged when an update is not finite
+  /// (on_nonfinite = "stop"), RunError when a file cannot be written or there is no memory for a
+  /// larger batch, Interrupted when asked to stop.
   TrainingSummary run();
 
  private:
-  enum class Stop { none, max_steps, max_seconds, early_stopping };
+  enum class Stop { none, max_steps, max_seconds, early_stopping, until };
 
   void refuse_to_forget() const;
   void follow_batch_schedule();
@@ -81,6 +91,7 @@ class Trainer {
   [[nodiscard]] Stop train_epoch();
   [[nodiscard]] std::int64_t next_batch_size() const;
   void update(std::int64_t batch);
+  [[nodiscard]] bool measures_gradients(std::int64_t step, std::int64_t batch) const;
   void handle_nonfinite(std::span<const std::int32_t> ids);
   [[nodiscard]] Stop limit_reached() const;
   void measure_validation();
@@ -100,6 +111,7 @@ class Trainer {
   const Experiment& experiment_;  ///< of the session: with the present batch size
   std::vector<std::int64_t> batch_sizes_;
   LearningRate learning_rate_;
+  std::optional<Until> until_;
   TrainingSummary summary_;  ///< filled in as it becomes known
   Progress progress_;
   std::vector<std::int32_t> order_;

@@ -105,6 +105,21 @@ void dense_backward_bias(CaseBuilder& c, const Sizes& sizes, std::size_t) {
   c.work(product(sizes) * 2);
 }
 
+void dense_sample_norms(CaseBuilder& c, const Sizes& sizes, std::size_t variant) {
+  const std::int64_t rows = sizes[0], inputs = sizes[1], units = sizes[2];
+  c.input(by_rows(c.matrix("x", rows, inputs, c.normal())));
+  c.input(by_rows(c.matrix("dy", rows, units, c.normal())));
+  if (variant == 0) {
+    c.output(c.wide_matrix("norms", rows, 1));
+  } else {
+    c.in_place(c.wide_matrix("norms", rows, 1, c.uniform(0.0, 100.0)));
+  }
+  c.attributes(
+      {{"bias", c.draw().chance(0.5) ? 1.0 : 0.0}, {"accumulate", static_cast<double>(variant)}});
+  c.any_split(rows);
+  c.work(static_cast<double>(rows * (inputs + units)) * 2);
+}
+
 /// Numbers of all magnitudes, the edges of exp among them, and now and then one that is none.
 Fill of_all_magnitudes(CaseBuilder& c) {
   return [&c] {
@@ -308,6 +323,12 @@ std::vector<OperationCases> layer_cases() {
        joined(edges({5, 7}, {16, 33}), {{0, 5}, {300, 10}, {513, 3}, {1031, 17}, {3, 5003}}),
        {2000, 1000},
        dense_backward_bias},
+      {"dense_sample_norms",
+       kProduct,
+       {"overwriting", "accumulating"},
+       product_shapes(),
+       {600, 1000, 300},
+       dense_sample_norms},
       {"activation_forward",
        kRowsFeatures,
        kFunctions,

@@ -32,6 +32,7 @@ PlanRequest request_of(const Backend& backend, const Network& network, Phase pha
   request.optimizer = network.optimizer;
   request.data_type = network.data_type;
   request.data_samples = samples;
+  request.sample_norms = phase == Phase::training;
   request.target = {backend.device_kind(), numerics};
   return request;
 }

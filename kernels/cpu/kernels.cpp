@@ -17,6 +17,7 @@ KernelTable kernels() {
       {"dense_backward_weight", dense_backward_weight},
       {"dense_backward_bias", dense_backward_bias},
       {"dense_backward_weight_bias", dense_backward_weight_bias},
+      {"dense_sample_norms", dense_sample_norms},
       {"activation_forward", activation_forward},
       {"activation_backward", activation_backward},
       {"activation_backward_bits", activation_backward_bits},

@@ -15,6 +15,7 @@ void dense_backward_input(const KernelArguments& arguments);
 void dense_backward_weight(const KernelArguments& arguments);
 void dense_backward_bias(const KernelArguments& arguments);
 void dense_backward_weight_bias(const KernelArguments& arguments);
+void dense_sample_norms(const KernelArguments& arguments);
 void activation_forward(const KernelArguments& arguments);
 void activation_backward(const KernelArguments& arguments);
 void activation_backward_bits(const KernelArguments& arguments);

@@ -26,6 +26,7 @@ KernelTable kernels() {
       {"dense_backward_weight", dense_backward_weight},
       {"dense_backward_weight_bias", dense_backward_weight_bias},
       {"dense_forward", dense_forward},
+      {"dense_sample_norms", dense_sample_norms},
       {"dropout", dropout},
       {"gather", gather},
       {"gradient_norm", gradient_norm},

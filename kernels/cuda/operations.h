@@ -25,6 +25,7 @@ void dense_backward_input(const KernelArguments& arguments);
 void dense_backward_weight(const KernelArguments& arguments);
 void dense_backward_weight_bias(const KernelArguments& arguments);
 void dense_forward(const KernelArguments& arguments);
+void dense_sample_norms(const KernelArguments& arguments);
 void dropout(const KernelArguments& arguments);
 void gather(const KernelArguments& arguments);
 void gradient_norm(const KernelArguments& arguments);

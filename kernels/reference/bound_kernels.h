@@ -9,6 +9,7 @@
 #include "kernels/reference/batchnorm.h"
 #include "kernels/reference/optimizer.h"
 #include "kernels/reference/running_error.h"
+#include "kernels/reference/sample_norms.h"
 
 namespace batchwise::reference {
 
@@ -76,6 +77,26 @@ inline void bound_batchnorm_statistics(const KernelArguments& a) {
 inline void bound_batchnorm_running_update(const KernelArguments& a) {
   batchnorm_running_update<RunningError, WideError>(
       BatchNormRunningUpdateArguments<RunningError>::from(a));
+}
+
+inline void bound_dense_sample_norms(const KernelArguments& a) {
+  const auto norms = a.outputs[0].vector<RunningError>();
+  std::vector<WideError> judged;
+  for (std::int64_t sample = 0; sample < norms.size; ++sample) {
+    judged.emplace_back(norms[sample]);
+  }
+  const DenseSampleNormsArguments<RunningError, WideError> arguments{
+      .x = a.inputs[0].matrix<const RunningError>(),
+      .dy = a.inputs[1].matrix<const RunningError>(),
+      .norms = {judged.data(), norms.size},
+      .bias = a.attributes->integer("bias") != 0,
+      .accumulate = a.attributes->integer("accumulate") != 0,
+      .range = a.range(a.inputs[0].shape[0])};
+  dense_sample_norms(arguments);
+  for (std::int64_t row = 0; row < arguments.x.rows; ++row) {
+    const std::int64_t sample = arguments.range.first() + row;
+    norms[sample] = stored(judged[static_cast<std::size_t>(sample)]);
+  }
 }
 
 /// UpdateStatus as an array of its numbers.

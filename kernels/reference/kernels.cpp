@@ -10,6 +10,7 @@
 #include "kernels/reference/dropout.h"
 #include "kernels/reference/gather.h"
 #include "kernels/reference/optimizer.h"
+#include "kernels/reference/sample_norms.h"
 #include "kernels/reference/sign_bits.h"
 #include "kernels/reference/softmax_cross_entropy.h"
 #include "kernels/reference/transfer.h"
@@ -55,6 +56,7 @@ constexpr auto kKernels = std::to_array<KernelEntry>({
     {"dense_backward_weight", run<dense_backward_weight<T, T>>},
     {"dense_backward_bias", run<dense_backward_bias<T, T>>},
     {"dense_backward_weight_bias", run_dense_backward_weight_bias<T>},
+    {"dense_sample_norms", run<dense_sample_norms<T, double>>},
     {"activation_forward", run<activation_forward<T, T>>},
     {"activation_backward", run<activation_backward<T, T>>},
     {"activation_backward_bits", run<activation_backward_bits<T, T>>},
@@ -83,6 +85,7 @@ constexpr auto kKernels = std::to_array<KernelEntry>({
   if (entry.operation == "batchnorm_running_update") return bound_batchnorm_running_update;
   if (entry.operation == "update_results") return bound_update_results;
   if (entry.operation == "gradient_norm") return bound_gradient_norm;
+  if (entry.operation == "dense_sample_norms") return bound_dense_sample_norms;
   return entry.kernel;
 }
 

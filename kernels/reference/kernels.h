@@ -13,8 +13,9 @@ namespace batchwise::reference {
 
 /// On RunningError: values in double, and how far from them a float kernel may be. What is f32 to
 /// another backend is `bounded` here (the data set of gather apart), inputs too; so is what results
-/// in double: the pooled statistics, and the status that update_results and gradient_norm leave, as
-/// the numbers of UpdateStatus in their order. gradient_norm does without its workspace.
+/// in double: the pooled statistics, the samples' norms, and the status that update_results and
+/// gradient_norm leave, as the numbers of UpdateStatus in their order. gradient_norm does without
+/// its workspace.
 [[nodiscard]] KernelTable kernels_bound();
 
 }  // namespace batchwise::reference

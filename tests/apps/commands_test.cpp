@@ -71,6 +71,10 @@ TEST_F(TrainCommand, MetricsHaveOneObjectALine) {
       EXPECT_EQ(line.at("learning_rate"), 0.05);
       EXPECT_TRUE(line.at("loss").is_number());
       samples += line.at("samples").get<std::int64_t>();
+    } else if (line.at("kind") == "noise") {
+      EXPECT_EQ(line.at("step"), steps);
+      EXPECT_EQ(steps % 10, 0);
+      EXPECT_GT(line.at("mean_squared_norm"), line.at("squared_norm_of_mean"));
     } else {
       EXPECT_EQ(line.at("kind"), "epoch");
       EXPECT_EQ(line.at("epoch"), ++epochs);
@@ -117,7 +121,7 @@ TEST_F(TrainCommand, OverwriteReplacesARun) {
   const Json second = trained("run", {"--overwrite", "--seed", "7"});
   EXPECT_NE(first["weights_sha256"], second["weights_sha256"]);
   EXPECT_EQ(Json::parse(read("run/summary.json"))["seed"], 7);
-  EXPECT_EQ(json_lines(read("run/metrics.jsonl")).size(), 24u + 2u);
+  EXPECT_EQ(json_lines(read("run/metrics.jsonl")).size(), 24u + 2u + 2u);
 }
 
 TEST_F(TrainCommand, OverwriteLeavesAForeignFolderAlone) {

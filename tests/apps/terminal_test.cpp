@@ -133,7 +133,7 @@ TEST_F(Streaming, ClosedStreamsDoNotSpoilTheRun) {
   for (const char* out : {"a", "b"}) {
     EXPECT_EQ(Json::parse(read(std::string(out) + "/summary.json"))["weights_sha256"],
               whole["weights_sha256"]);
-    EXPECT_EQ(json_lines(read(std::string(out) + "/metrics.jsonl")).size(), 26u);
+    EXPECT_EQ(json_lines(read(std::string(out) + "/metrics.jsonl")).size(), 28u);
   }
   EXPECT_EQ(run({"trian"}, {.output = {}, .messages = "-"}).exit_code, 2);
 }

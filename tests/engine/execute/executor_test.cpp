@@ -118,14 +118,14 @@ class Bench {
   Executor& executor() { return *executor_; }
 
   /// Forward, backward and update; the mean loss before the update.
-  double step(double learning_rate) {
+  double step(double learning_rate, MeasurementSteps measurements = MeasurementSteps::skipped) {
     UpdateScalars scalars;
     scalars.step = 1;
     scalars.batch_samples = 4;
     scalars.gradient_scale = 0.25;
     scalars.learning_rate = learning_rate;
     executor_->set_indices(first_ids(4));
-    executor_->run_pass(4, scalars);
+    executor_->run_pass(4, scalars, measurements);
     return executor_->run_update(scalars).loss_sum / 4.0;
   }
 
@@ -141,6 +141,7 @@ class Bench {
     request.data_type = ElementType::f32;
     request.data_samples = 4;
     request.probabilities = false;
+    request.sample_norms = phase == Phase::training;
     return request;
   }
   template <class T>
@@ -163,6 +164,20 @@ std::vector<float> floats_of(const TensorData& tensor) {
   std::vector<float> values(tensor.bytes.size() / sizeof(float));
   std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
   return values;
+}
+
+TEST(Executor, MeasuresInPassesThatAreAskedToAlone) {
+  Bench bench(square_graph(), "cpu", Phase::training);
+  const auto norms = [&] {
+    return bench.executor().download(bench.plan().program.find("sample_norms"), 1);
+  };
+  (void)bench.step(0.1, MeasurementSteps::taken);
+  const std::vector<std::byte> measured = norms();
+  ASSERT_EQ(measured.size(), 4 * sizeof(double));
+  (void)bench.step(0.1);
+  EXPECT_EQ(norms(), measured);
+  (void)bench.step(0.1, MeasurementSteps::taken);
+  EXPECT_NE(norms(), measured);
 }
 
 TEST(Executor, RunsAUsersOperationBetweenOurs) {

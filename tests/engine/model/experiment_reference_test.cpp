@@ -43,6 +43,7 @@ TEST(ExperimentSchema, HasARowForEveryFieldAndAFieldForEveryRow) {
   collect("batch_schedule", BatchScheduleConfig{});
   collect("training", TrainingConfig{});
   collect("training.early_stopping", EarlyStoppingConfig{});
+  collect("measure", MeasureConfig{});
   for (const Key& key : experiment_keys()) {
     if (key.type == ValueType::section || key.type == ValueType::layers) continue;
     EXPECT_TRUE(rows.insert(std::string(key.section) + "." + std::string(key.name)).second)

@@ -460,11 +460,20 @@ checkpoint = "none"
 offload_activations = false
 max_steps = 0
 max_seconds = 0.0
+until = "none"
 validate_every_steps = 0
 checkpoint_seconds = 60.0
 accumulation = "mean"
 on_nonfinite = "stop"
 early_stopping = { patience = 0, min_delta = 0.0 }
+
+[measure]
+noise_scale_every_steps = 10
+gradients = false
+sharpness = false
+hessian = false
+batchnorm = false
+samples = 0
 )");
 }
 

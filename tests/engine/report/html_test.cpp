@@ -48,6 +48,11 @@ TEST(Html, APageIsWellFormedAndNeedsNothingElse) {
   EXPECT_EQ(testing::occurrences(page, "url("), 0);
 }
 
+TEST(Html, APageHasAScriptOnlyWhereOneIsGiven) {
+  const std::string page = html_page("a", "<p>text</p>\n", "run();");
+  EXPECT_NE(page.find("<script>run();</script>\n</body>"), page.npos);
+}
+
 TEST(Html, TheCheckOfTheseTestsSeesBrokenPages) {
   for (const char* broken :
        {"<p>", "</p>", "<p><b></p></b>", "<p a=b></p>", "<p", "a > b", "<p title=\"<\"></p>"}) {

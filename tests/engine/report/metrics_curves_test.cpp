@@ -33,6 +33,7 @@ TEST_F(MetricsCurvesTest, PutsEachKindOfLineIntoItsCurves) {
       step_metrics_line({.step = 1, .epoch = 1, .samples = 32, .loss = 2.0, .learning_rate = 0.1}) +
       "\n" + validation_metrics_line(progress, {.loss = 1.5}) + "\n" +
       batch_size_metrics_line({.epoch = 1, .step = 1, .batch_size = 8}) + "\n" +
+      noise_metrics_line({.epoch = 1, .norms = {.step = 1, .samples = 8}}) + "\n" +
       step_metrics_line({.step = 2, .epoch = 1, .samples = 8, .loss = 1.0, .learning_rate = 0.2}) +
       "\n" + epoch_metrics_line(progress, 1.25, 0.25, validation, {}) + "\n");
   EXPECT_EQ(curves.unreadable_lines, 0);

@@ -93,6 +93,21 @@ TEST(Metrics, AValidationReadsBackExactly) {
   expect_same(line["validation_accuracy"], 1.0 / 3.0);
 }
 
+TEST(Metrics, NormsOfGradientsReadBackExactly) {
+  const Json line = Json::parse(noise_metrics_line({.epoch = 2,
+                                                    .norms = {.step = 30,
+                                                              .samples = 64,
+                                                              .mean_squared_norm = 1.0 / 3.0,
+                                                              .squared_norm_of_mean = kNan}}));
+  EXPECT_EQ(line.size(), 6u);
+  EXPECT_EQ(line["kind"], "noise");
+  EXPECT_EQ(line["step"], 30);
+  EXPECT_EQ(line["epoch"], 2);
+  EXPECT_EQ(line["samples"], 64);
+  expect_same(line["mean_squared_norm"], 1.0 / 3.0);
+  EXPECT_TRUE(line["squared_norm_of_mean"].is_null());
+}
+
 TEST(Metrics, AChangeOfTheBatchReadsBackExactly) {
   const Json line = Json::parse(batch_size_metrics_line({.epoch = 4,
                                                          .step = 30,

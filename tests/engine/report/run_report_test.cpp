@@ -8,6 +8,7 @@
 #include "engine/error.h"
 #include "engine/report/metrics.h"
 #include "tests/engine/report/markup.h"
+#include "tests/engine/report/sweep_report_sample.h"
 #include "tests/support/temporary_folder.h"
 
 namespace batchwise {
@@ -100,6 +101,65 @@ TEST_F(RunReportTest, HandlesASummaryAndMetricsWithoutValues) {
     EXPECT_EQ(occurrences(page, "No values were recorded."), 4);
     EXPECT_THAT(page, Not(HasSubstr("nan")));
   }
+}
+
+TEST_F(RunReportTest, MarksWhereTheBatchSizeGrew) {
+  std::ofstream(file_, std::ios::app)
+      << R"({"kind":"batch_size","epoch":2,"step":3,"batch_size":64})"
+      << "\n";
+  const std::string page = run_report(file_, kSummary);
+  EXPECT_EQ(occurrences(page, ">batch 64</text>"), 2);  // loss and learning rate
+  EXPECT_THAT(page, HasSubstr("batch 64 at 3."));
+}
+
+TEST_F(RunReportTest, DrawsTheNoiseScaleOverTraining) {
+  EXPECT_THAT(run_report(file_, kSummary), Not(HasSubstr("Noise scale")));
+  std::ofstream file(file_, std::ios::app);
+  for (int step = 1; step <= 40; ++step) {
+    file << R"({"kind":"noise","step":)" << step
+         << R"(,"epoch":1,"samples":32,"mean_squared_norm":33,"squared_norm_of_mean":)"
+         << 2.0 + 0.1 * (step % 2) << "}\n";
+  }
+  file.close();
+  const std::string page = run_report(file_, kSummary);
+  EXPECT_TRUE(is_well_formed(page));
+  EXPECT_THAT(page, HasSubstr("Noise scale, samples against step."));
+  EXPECT_THAT(page, Not(HasSubstr("could not be read")));
+}
+
+TEST_F(RunReportTest, ShowsMeasurementsWhereTheyAreGiven) {
+  const Measurements measurements = testing::sample_measurements(32);
+  const std::string page = run_report(file_, kSummary, &measurements);
+  EXPECT_TRUE(is_well_formed(page));
+  EXPECT_THAT(page, HasSubstr("variance: falls as batch size to the power -0.98"));
+  EXPECT_THAT(page, HasSubstr("BatchNorm: deviation of batch means"));
+  EXPECT_THAT(page, HasSubstr("<caption>Sharpness</caption>"));
+  EXPECT_THAT(page, HasSubstr("27 (residual 0.0001, 40 products)"));
+  EXPECT_THAT(page, HasSubstr("about 300 (240 to 360)"));
+}
+
+TEST_F(RunReportTest, SaysWhetherTheTargetWasReached) {
+  const auto page = [&](const char* reached) {
+    return run_report(file_, std::string(R"({"steps":1234,"until":{"target":"train_loss<=0.1",)") +
+                                 "\"reached\":" + reached + "}}");
+  };
+  EXPECT_THAT(page("true"),
+              HasSubstr("<dd>reached after 1,234 updates</dd><dd>train_loss&lt;=0.1"));
+  EXPECT_THAT(page("false"), HasSubstr("<dt>target</dt><dd>not reached</dd>"));
+  EXPECT_THAT(run_report(file_, R"({"until":null})"), Not(HasSubstr("<dt>target</dt>")));
+}
+
+TEST_F(RunReportTest, ListsPrecisionAndRecallOfEachClass) {
+  const std::string page =
+      run_report(file_,
+                 R"({"classes":[{"precision":0.5,"recall":0.25,"f1":0.3333,"samples":1200},
+                     {"precision":null,"recall":0,"f1":null,"samples":0}]})");
+  EXPECT_TRUE(is_well_formed(page));
+  EXPECT_THAT(page, HasSubstr("<tr><th scope=\"row\">0</th><td class=\"number\">50.00</td>"
+                              "<td class=\"number\">25.00</td><td class=\"number\">33.33</td>"
+                              "<td class=\"number\">1,200</td></tr>"));
+  EXPECT_THAT(page, HasSubstr("<tr><th scope=\"row\">1</th><td class=\"number\">–</td>"));
+  EXPECT_EQ(occurrences(page, "&quot;precision&quot;"), 0);  // not as JSON among the facts
 }
 
 TEST_F(RunReportTest, RefusesASummaryThatIsNone) {

@@ -146,6 +146,84 @@ TEST(Chart, TakesALogarithmicScaleForWideRangesOfPositiveValues) {
   EXPECT_THAT(to_html(chart), Not(HasSubstr("(log scale)")));
 }
 
+TEST(BinaryTicks, ArePowersOfTwo) {
+  EXPECT_THAT(binary_ticks(3.0, 70.0), ElementsAre(4.0, 8.0, 16.0, 32.0, 64.0));
+  EXPECT_LE(binary_ticks(1.0, 1e12).size(), 6u);
+}
+
+/// y = 1 +- 0.5 at 1 and 2 without an end above at 2.
+Chart with_error_bars() {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  Chart chart = chart_of({{.x = 1, .y = 1, .low = 0.5, .high = 1.5},
+                          {.x = 2, .y = 2, .low = 1.5, .high = kInfinity},
+                          {.x = 3, .y = 2, .low = -kInfinity, .high = kInfinity}});
+  chart.lines[0].error_bars = true;
+  return chart;
+}
+
+TEST(Chart, DrawsErrorBarsWithACapAtEachEndThatIsShown) {
+  const std::string html = to_html(with_error_bars());
+  EXPECT_TRUE(is_well_formed(html));
+  EXPECT_EQ(occurrences(html, "class=\"error\""), 2);  // the third bounds nothing
+  EXPECT_EQ(occurrences(html, "class=\"band\""), 0);
+  EXPECT_THAT(html, HasSubstr("training: 1 at 1, 0.5 to 1.5"));
+  EXPECT_THAT(html, Not(HasSubstr("inf")));
+  const std::size_t second = html.rfind("class=\"error\"");
+  const std::string bar = html.substr(second, html.find("/>", second) - second);
+  EXPECT_EQ(occurrences(bar, "H"), 1);  // one cap
+}
+
+TEST(Chart, IsNotFlattenedByAWideErrorBar) {
+  Chart chart = with_error_bars();
+  chart.lines[0].points[0].low = -1000.0;
+  // The points span 1, so the axis goes down to 1 - 1 and no further.
+  EXPECT_THAT(to_html(chart), HasSubstr(">0</text>"));
+  EXPECT_THAT(to_html(chart), Not(HasSubstr(">-")));
+}
+
+TEST(Chart, ShowsABandThatIsAnInterval) {
+  Chart chart =
+      chart_of({{.x = 1, .y = 10, .low = 6, .high = 14}, {.x = 2, .y = 10, .low = 6, .high = 14}});
+  EXPECT_THAT(to_html(chart), Not(HasSubstr(">6</text>")));
+  chart.lines[0].interval = true;
+  EXPECT_THAT(to_html(chart), HasSubstr(">6</text>"));
+  EXPECT_THAT(to_html(chart), HasSubstr(">14</text>"));
+}
+
+TEST(Chart, TellsPlannedFromMeasuredAndDrawsMarkers) {
+  Chart chart = chart_of({point(1, 1), point(2, 2)});
+  chart.lines.push_back({.name = "plan", .points = {point(1, 1)}, .style = LineStyle::planned});
+  chart.lines.push_back({.name = "other", .points = {point(1, 3)}, .style = LineStyle::dots});
+  chart.lines.push_back({.name = "law", .points = {point(1, 1)}, .style = LineStyle::reference});
+  chart.markers = {{.x = 1.5, .label = "batch <64>"}};
+  chart.finding = "It rises.";
+  const std::string html = to_html(chart);
+  EXPECT_TRUE(is_well_formed(html));
+  EXPECT_EQ(occurrences(html, "class=\"curve planned\""), 2);  // the legend's too
+  EXPECT_EQ(occurrences(html, "class=\"dot hollow\""), 2);
+  EXPECT_EQ(occurrences(html, "class=\"dot faint\""), 2);
+  EXPECT_EQ(occurrences(html, "class=\"reference\""), 3);  // the marker's line too
+  EXPECT_THAT(html, HasSubstr("Loss against step. It rises. batch &lt;64&gt; at 1.5."));
+}
+
+TEST(Chart, WritesBytesOnTheirAxis) {
+  Chart chart = chart_of({point(1, 1 << 20), point(2, 64 << 20)});
+  chart.y = {.scale = Scale::automatic, .unit = Unit::bytes};
+  EXPECT_THAT(to_html(chart), HasSubstr(">4 MiB</text>"));
+  chart.y.scale = Scale::linear;
+  EXPECT_THAT(to_html(chart), HasSubstr(">48 MiB</text>"));
+}
+
+TEST(Chart, OrdersColours) {
+  Chart chart = chart_of({point(1, 1)});
+  chart.lines.resize(3, chart.lines[0]);
+  chart.ordered_colours = true;
+  const std::string html = to_html(chart);
+  for (const char* colour : {"r0 ", "r3 ", "r7 "}) {
+    EXPECT_EQ(occurrences(html, std::string("class=\"") + colour), 2) << colour;
+  }
+}
+
 TEST(StackedBar, CutsInProportionAndLeavesOutWhatIsEmpty) {
   const Share shares[] = {{"a", 1}, {"b", 0}, {"<c>", 3}};
   const std::string html = stacked_bar("memory", shares);

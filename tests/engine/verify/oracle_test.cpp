@@ -83,9 +83,10 @@ TEST(Oracle, ItsValuesAreThoseOfTheReferenceInDouble) {
         }
       }
     }
-    // These leave a status, and words.
+    // These leave a status, words, and numbers in double whatever the precision.
     const bool no_reals = cases.operation == "update_results" ||
-                          cases.operation == "gradient_norm" || cases.operation == "sign_bits";
+                          cases.operation == "gradient_norm" || cases.operation == "sign_bits" ||
+                          cases.operation == "dense_sample_norms";
     if (!no_reals) {
       EXPECT_GT(compared, 100) << cases.operation;
     }

@@ -1,0 +1,29 @@
+// What an update's batch says of its samples' gradients.
+#pragma once
+
+#include <cstdint>
+
+namespace batchwise {
+
+/// Of one update's batch of B samples, at the weights before the update. g_i: the gradient of
+/// sample i, over the weights and biases of the dense layers that are trained. Where BatchNorm
+/// normalises by the batch, g_i is the sample's own term of the batch's gradient.
+struct GradientNorms {
+  std::int64_t step = 0;
+  std::int64_t samples = 0;           ///< B
+  double mean_squared_norm = 0.0;     ///< mean over i of |g_i|^2
+  double squared_norm_of_mean = 0.0;  ///< |mean over i of g_i|^2
+
+  /// Unbiased for tr(Sigma), the sum of the per-sample gradients' variances:
+  /// B / (B - 1) * (mean |g_i|^2 - |mean g_i|^2). Needs B >= 2.
+  [[nodiscard]] double noise() const {
+    const auto count = static_cast<double>(samples);
+    return count / (count - 1.0) * (mean_squared_norm - squared_norm_of_mean);
+  }
+  /// Unbiased for |G|^2 with G the mean over all samples: |mean g_i|^2 - noise() / B.
+  [[nodiscard]] double signal() const {
+    return squared_norm_of_mean - noise() / static_cast<double>(samples);
+  }
+};
+
+}  // namespace batchwise
