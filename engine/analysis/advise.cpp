@@ -172,7 +172,10 @@ class Adviser {
     try {
       Session session(trained, dataset_);
       if (!session.measures_gradients()) {
-        report_.notes.push_back("no dense layer is trained: there is no noise scale to measure");
+        report_.notes.push_back(
+            "no noise scale: it is measured of networks that train dense layers alone, and "
+            "BatchNorm by "
+            "the batch couples the samples");
         return;
       }
       (void)Trainer(session, nullptr, {.observer = &listener, .interrupted = question_.interrupted})

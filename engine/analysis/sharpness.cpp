@@ -188,7 +188,6 @@ RandomSubspace::RandomSubspace(Eigen::Index weights, Eigen::Index dimensions, st
     : basis_(weights, dimensions) {
   for (Eigen::Index column = 0; column < dimensions; ++column) {
     draw_normal(basis_.col(column), seed, column);
-    basis_.col(column).normalize();
   }
 }
 

@@ -24,7 +24,7 @@ struct SharpnessOptions {
 [[nodiscard]] std::vector<SharpnessResult> measure_sharpness(LossSurface& surface,
                                                              const SharpnessOptions& options = {});
 
-/// A of one random subspace: [weights, dimensions] normal numbers, its columns of length 1.
+/// A of one random subspace: [weights, dimensions] numbers of a standard normal distribution.
 class RandomSubspace {
  public:
   RandomSubspace(Eigen::Index weights, Eigen::Index dimensions, std::uint64_t seed);

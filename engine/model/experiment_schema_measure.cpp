@@ -10,7 +10,8 @@ std::vector<Key> measure_keys() {
        .type = ValueType::integer,
        .default_text = "10",
        .meaning = "Weight updates between two measurements of the gradient noise scale (McCandlish "
-                  "et al. 2018), from the norms of each sample's gradient. 0: never.",
+                  "et al. 2018), from the norms of each sample's gradient; of networks "
+                  "that train dense layers alone. 0: never.",
        .interval = kCount,
        .aliases = {"noise_scale", "gradient_noise_scale", "gns"}},
       {.section = "measure",

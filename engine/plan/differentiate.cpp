@@ -65,7 +65,7 @@ class ProgramBuilder {
       const ValueId gradient = loss(true);
       // The update's steps of the layers come after those that judge the update.
       std::vector<Step> layer_updates = take_update_steps();
-      if (request_.sample_norms && trains_dense_layers()) add_sample_norms();
+      if (request_.sample_norms && trains_dense_layers_alone()) add_sample_norms();
       const std::size_t forward_steps = program_.steps.size();
       backward(gradient);
       for (std::size_t index = forward_steps; index < program_.steps.size(); ++index) {
@@ -147,10 +147,19 @@ class ProgramBuilder {
          .real = false});
   }
 
-  [[nodiscard]] bool trains_dense_layers() const {
-    return std::any_of(graph_.nodes.begin(), graph_.nodes.end(), [](const GraphNode& node) {
-      return node.operation == "dense" && node.config.trainable;
-    });
+  /// Then each sample has a gradient of its own and its norm is known layer by layer. Not with
+  /// BatchNorm by the batch, which couples the samples.
+  [[nodiscard]] bool trains_dense_layers_alone() const {
+    bool dense = false;
+    for (const GraphNode& node : graph_.nodes) {
+      const bool trains = std::any_of(
+          node.parameters.begin(), node.parameters.end(), [](const ParameterSpec& parameter) {
+            return parameter.role == ParameterRole::trainable && !parameter.frozen;
+          });
+      if (trains && node.operation != "dense") return false;
+      dense = dense || trains;
+    }
+    return dense;
   }
 
   void add_batch_values() {

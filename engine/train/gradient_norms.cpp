@@ -15,36 +15,10 @@ std::vector<T> elements_of(const std::vector<std::byte>& bytes) {
   return elements;
 }
 
-template <class T>
-double sum_of_squares(const std::vector<std::byte>& bytes) {
-  double sum = 0.0;
-  for (const T element : elements_of<T>(bytes)) {
-    sum += static_cast<double>(element) * static_cast<double>(element);
-  }
-  return sum;
-}
-
 }  // namespace
 
 bool Session::measures_gradients() const {
   return training_plan().program.find("sample_norms") != kNoValue;
-}
-
-/// Of the gradients' sums over the batch, for what the norms of single samples leave out: scales
-/// and shifts of BatchNorm.
-double Session::squared_gradients_outside_dense() const {
-  double sum = 0.0;
-  for (const GraphNode& node : graph().nodes) {
-    if (node.operation == "dense") continue;
-    for (const ParameterSpec& parameter : node.parameters) {
-      const ValueId gradient = training_plan().program.find(parameter.name + ".gradient");
-      if (gradient == kNoValue) continue;
-      const std::vector<std::byte> bytes = training_->download(gradient, 1);
-      sum += backend_.real() == ElementType::f64 ? sum_of_squares<double>(bytes)
-                                                 : sum_of_squares<float>(bytes);
-    }
-  }
-  return sum;
 }
 
 GradientNorms Session::gradient_norms(const UpdateStatus& status,
@@ -57,11 +31,10 @@ GradientNorms Session::gradient_norms(const UpdateStatus& status,
     squared_norms += norms[static_cast<std::size_t>(sample)];
   }
   const double norm_of_sum = status.gradient_norm / scalars.gradient_scale;
-  const double squared_sum = norm_of_sum * norm_of_sum - squared_gradients_outside_dense();
   return {.step = static_cast<std::int64_t>(scalars.step),
           .samples = scalars.batch_samples,
           .mean_squared_norm = squared_norms / count,
-          .squared_norm_of_mean = squared_sum / (count * count)};
+          .squared_norm_of_mean = norm_of_sum * norm_of_sum / (count * count)};
 }
 
 }  // namespace batchwise

@@ -6,8 +6,8 @@
 namespace batchwise {
 
 /// Of one update's batch of B samples, at the weights before the update. g_i: the gradient of
-/// sample i, over the weights and biases of the dense layers that are trained. Where BatchNorm
-/// normalises by the batch, g_i is the sample's own term of the batch's gradient.
+/// sample i. There are none of networks that train anything but dense layers: BatchNorm by the
+/// batch couples the samples, so that a sample has no gradient of its own.
 struct GradientNorms {
   std::int64_t step = 0;
   std::int64_t samples = 0;           ///< B

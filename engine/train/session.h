@@ -98,7 +98,6 @@ class Session {
 
   [[nodiscard]] GradientNorms gradient_norms(const UpdateStatus& status,
                                              const UpdateScalars& scalars) const;
-  [[nodiscard]] double squared_gradients_outside_dense() const;
 
   [[nodiscard]] std::int64_t memory_limit() const;
   [[nodiscard]] Fitting fitting(std::int64_t budget_bytes) const;

@@ -88,7 +88,6 @@ TEST(Sharpness, HasTheFourResultsOfThePaperAndIsTheSameAgain) {
   }
   EXPECT_GT(results[0].sharpness, results[1].sharpness);
   EXPECT_GT(results[2].sharpness, results[3].sharpness);
-  EXPECT_GT(results[0].sharpness, results[2].sharpness);
 }
 
 TEST(Sharpness, LeavesAPointWithoutSlope) {

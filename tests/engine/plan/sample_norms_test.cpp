@@ -12,7 +12,7 @@ using testing_support::training_request;
 
 const char* const kLayers =
     R"({ type = "dense", units = 40, activation = "relu" }, { type = "dropout", rate = 0.2 },
-       { type = "dense", units = 30, trainable = false }, { type = "batchnorm", group = 8 },
+       { type = "dense", units = 30, trainable = false }, { type = "batchnorm", trainable = false },
        { type = "activation", activation = "gelu" }, { type = "dense", units = 3, bias = false })";
 
 PlanRequest measuring(PlanRequest request) {
@@ -96,11 +96,14 @@ TEST(SampleNormsInAPlan, AreOverwrittenByTheFirstLayerAndSkipFrozenOnes) {
   EXPECT_EQ(steps[0]->outputs, steps[1]->outputs);
 }
 
-TEST(SampleNormsInAPlan, AreNotThereWhereNoDenseLayerIsTrainedOrNothingIs) {
+TEST(SampleNormsInAPlan, AreOfNetworksThatTrainDenseLayersAlone) {
   const char* frozen =
       R"({ type = "batchnorm", group = 8 }, { type = "dense", units = 3, trainable = false })";
   PlanRequest evaluation = testing_support::inference_request(Phase::evaluation, 64, 32);
+  const char* coupled = R"({ type = "dense", units = 4 }, { type = "batchnorm", group = 8 },
+                          { type = "dense", units = 3 })";
   for (const Plan& plan : {make_plan(graph_of(frozen, {50}), measuring(training_request(64))),
+                           make_plan(graph_of(coupled, {50}), measuring(training_request(64))),
                            make_plan(graph_of(kLayers, {50}), measuring(evaluation))}) {
     EXPECT_EQ(plan.program.find("sample_norms"), kNoValue);
     for (const Step& step : plan.program.steps) EXPECT_FALSE(step.measurement);
