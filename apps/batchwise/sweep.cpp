@@ -8,6 +8,7 @@
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <set>
 
 #include "apps/batchwise/command.h"
@@ -109,6 +110,18 @@ SearchedKey searched_key(const std::string& text) {
           .high = number_of<double>(range.substr(colon + 1), "--range " + key)};
 }
 
+/// An experiment file holds no larger integer.
+std::vector<std::uint64_t> checked(std::vector<std::uint64_t> seeds) {
+  constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
+  for (const std::uint64_t seed : seeds) {
+    if (seed > kLargest) {
+      throw InputError(
+          fmt::format("--seeds: {} is too large; expected at most {}", seed, kLargest));
+    }
+  }
+  return seeds;
+}
+
 /// A number of seeds, from the experiment's on, or a list of at least two.
 std::vector<std::uint64_t> seeds_of(const std::string& text, std::uint64_t first) {
   std::vector<std::uint64_t> seeds;
@@ -116,14 +129,14 @@ std::vector<std::uint64_t> seeds_of(const std::string& text, std::uint64_t first
     for (const std::string& word : words_of(text)) {
       seeds.push_back(number_of<std::uint64_t>(word, "--seeds"));
     }
-    return seeds;
+    return checked(std::move(seeds));
   }
   const auto count = number_of<std::uint64_t>(text, "--seeds");
   if (count < 1 || count > 100'000) {
     throw InputError(fmt::format("--seeds {}: expected 1 to 100000 seeds, or a list", text));
   }
   for (std::uint64_t seed = 0; seed < count; ++seed) seeds.push_back(first + seed);
-  return seeds;
+  return checked(std::move(seeds));
 }
 
 std::string text_of(const fs::path& file) {
@@ -148,13 +161,15 @@ void set_limit(const SweepCommandOptions& options, SweepRequest& request) {
   }
 }
 
-SweepRequest request_of(const SweepCommandOptions& options, const CommonOptions& common) {
+SweepRequest request_of(const SweepCommandOptions& options, const CommonOptions& common,
+                        const std::vector<std::string>& devices) {
   const fs::path file = options.experiment;
   SweepRequest request;
   request.experiment_text = text_of(file);
   request.name = file.stem().string();
   request.base_folder = fs::absolute(file).parent_path();
   request.overrides = common.overrides;
+  if (!devices.empty()) request.overrides.push_back("device=" + devices.front());
   request.batch_sizes = batch_sizes_of(options.batch_sizes);
   request.optimizers = words_of(options.optimizers);
   request.learning_rates = numbers_of(options.learning_rates, "--learning-rates");
@@ -178,12 +193,15 @@ SweepRequest request_of(const SweepCommandOptions& options, const CommonOptions&
 
 std::vector<std::string> devices_of(const SweepCommandOptions& options) {
   std::vector<std::string> devices = words_of(options.devices);
-  const std::set<std::string> distinct(devices.begin(), devices.end());
-  if (distinct.size() < devices.size()) {
-    throw InputError(fmt::format("--devices {}: a device is named twice; one run at a time uses it",
-                                 options.devices));
+  std::set<const Backend*> backends;
+  for (const std::string& device : devices) {
+    if (!backends.insert(&find_backend(device)).second) {
+      throw InputError(
+          fmt::format("--devices {}: {} is a device that is named already; one run at "
+                      "a time uses it",
+                      options.devices, device));
+    }
   }
-  for (const std::string& device : devices) (void)find_backend(device);
   return devices;
 }
 
@@ -258,7 +276,7 @@ void say_plan(const CommonOptions& common, const SweepPlan& plan, const fs::path
 }
 
 SweepFolder find_folder(const SweepCommandOptions& options, const CommonOptions& common,
-                        DatasetCache& data) {
+                        const std::vector<std::string>& devices, DatasetCache& data) {
   if (options.resume) {
     check_resume(options, common);
     return SweepFolder::open(options.out);
@@ -267,7 +285,7 @@ SweepFolder find_folder(const SweepCommandOptions& options, const CommonOptions&
     throw InputError("sweep needs EXPERIMENT.toml, or --resume --out with a sweep to continue");
   }
   if (!options.out.empty()) SweepFolder::check_creatable(options.out, options.overwrite);
-  const SweepRequest request = request_of(options, common);
+  const SweepRequest request = request_of(options, common, devices);
   const SweepPlan plan =
       plan_sweep(request, [&](const Experiment& experiment) { return data(experiment); });
   const fs::path path = options.out.empty() ? default_folder(request.name) : fs::path(options.out);
@@ -279,7 +297,7 @@ Json run() {
   const CommonOptions& common = options_of("sweep");
   const std::vector<std::string> devices = devices_of(options);
   DatasetCache data;
-  const SweepFolder folder = find_folder(options, common, data);
+  const SweepFolder folder = find_folder(options, common, devices, data);
   const SweepPlan plan = folder.plan();
   say_plan(common, plan, folder.path());
   const DeferredSignals deferred;
@@ -296,6 +314,9 @@ Json run() {
                                   "--out {} continues",
                                   interrupted.signal, (folder.path() / "report.html").string(),
                                   folder.path().string()));
+  } catch (...) {
+    (void)reporter.write();  // what is done, before the run that failed is told of
+    throw;
   }
   const SweepResults results = reporter.write();
   if (options.tensorboard) write_events(folder, plan);

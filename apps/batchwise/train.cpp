@@ -153,9 +153,8 @@ RunFolder create_folder(const TrainOptions& options, const Session& session,
 
 /// What [measure] asks for after training, and the report with it.
 void measure(const CommonOptions& common, const RunFolder& folder, const Dataset& dataset) {
-  const Measurements measured = measure_run(
+  const Measurements measured = measure_and_record(
       folder, dataset, [&](const std::string& note) { say(common, note); }, stop_signal);
-  record_measurements(folder, measured);
   const std::string text = to_text(measured);
   if (!text.empty()) print(common, text);
 }

@@ -153,6 +153,7 @@ class Adviser {
     const std::int64_t batch = std::min(samples, report_.base.batch_size);
     report_.noise = summarize_noise({}, batch);
     if (batch < 2) {
+      report_.noise.measurable = false;
       report_.notes.push_back(
           "batches of 1 say nothing of the noise scale; set --batch-size to 2 or more, with a "
           "learning rate for it");
@@ -172,6 +173,7 @@ class Adviser {
     try {
       Session session(trained, dataset_);
       if (!session.measures_gradients()) {
+        report_.noise.measurable = false;
         report_.notes.push_back(
             "no noise scale: it is measured of networks that train dense layers alone, and "
             "BatchNorm by "

@@ -122,7 +122,9 @@ Estimate relative_estimate(std::size_t batch, std::span<const Prediction> predic
 class ProgressMean {
  public:
   explicit ProgressMean(double batch) : batch_(batch) {}
-  void add(double scale) {
+  /// The lower end of an interval may be negative, which a noise scale is not.
+  void add(double end) {
+    const double scale = std::max(end, 0.0);
     const double weight = 1.0 / (1.0 + scale / batch_);
     weights_ += weight;
     sum_ += std::isinf(scale) ? batch_ : weight * scale;
@@ -159,6 +161,11 @@ std::string batch_reason(const BatchAdvice& advice, const MeasuredNoise& noise,
   if (!advice.undecided) return reason;
   reason += fmt::format("; undecided: the interval spans a factor of {}",
                         advice.highest_batch / advice.lowest_batch);
+  if (!noise.measurable) {
+    return reason +
+           ", because the noise scale cannot be measured at this setting, however long; a sweep "
+           "over it decides";
+  }
   const bool rises = noise.early.high < noise.late.low;
   reason += rises ? fmt::format(
                         ", because the noise scale rose from {} to {} over the training, "

@@ -33,11 +33,13 @@ struct MeasuredBatch {
 
 /// What a short training said of the noise scale.
 struct MeasuredNoise {
-  Estimate early;    ///< of its first quarter
+  Estimate early;    ///< of its first stretch, a quarter of it or more
   Estimate late;     ///< of its last
   Estimate typical;  ///< what trainings of some length meet on the whole: summarize_noise()
   std::int64_t updates = 0;
   double epochs = 0.0;  ///< that were trained
+  /// False where more time tells nothing: batches of one sample, or samples that BatchNorm couples.
+  bool measurable = true;
 };
 
 /// The setting that the experiment's learning rate is of.
@@ -72,10 +74,11 @@ inline constexpr double kModelFactor = 2.0;
 
 /// The noise scale changes over training, and a training meets the mean of what it goes through,
 /// with weights 1 / (1 + scale / batch_size): the progress that an update makes (McCandlish et al.
-/// 2018, sec. 2.3). `typical` is that mean over the four quarters of what was measured; its
-/// interval spans the means of the lower and of the upper ends over the first quarter, the first
-/// two, three and all, because a target may be reached at any time, widened by kModelFactor at both
-/// ends. Fewer than two measurements: an interval from 0 to infinity.
+/// 2018, sec. 2.3). `typical` is that mean over the four quarters of what was measured, or over
+/// fewer stretches of at least 30 measurements; its interval spans the means of the lower and of
+/// the upper ends (negative ones taken as 0) over the first stretch, the first two and so on to
+/// all, because a target may be reached at any time, widened by kModelFactor at both ends. Fewer
+/// than two measurements: an interval from 0 to infinity.
 [[nodiscard]] MeasuredNoise summarize_noise(std::span<const GradientNorms> measured,
                                             std::int64_t batch_size);
 

@@ -80,14 +80,22 @@ struct Deviations {
   std::vector<double> variance;
 };
 
+/// What makes the deviation of a mean of samples that are drawn without replacement that of
+/// independent draws (Cochran 1977, eq. 2.8).
+double independent_draws_factor(std::int64_t samples, std::int64_t batch) {
+  return std::sqrt(static_cast<double>(samples - 1) / static_cast<double>(samples - batch));
+}
+
+/// The deviations of means times `factor`.
 void add_deviations(const std::vector<LayerConfig>& layers, const std::vector<Statistics>& all,
-                    const std::vector<Statistics>& batch, std::vector<Deviations>& deviations) {
+                    const std::vector<Statistics>& batch, double factor,
+                    std::vector<Deviations>& deviations) {
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     const Eigen::ArrayXd spread = all[layer].variance.array() + layers[layer].epsilon;
     const Eigen::ArrayXd mean = (batch[layer].mean - all[layer].mean).array() / spread.sqrt();
     const Eigen::ArrayXd variance =
         (batch[layer].variance.array() + layers[layer].epsilon) / spread - 1.0;
-    deviations[layer].mean.push_back(rms(mean));
+    deviations[layer].mean.push_back(factor * rms(mean));
     deviations[layer].variance.push_back(rms(variance));
   }
 }
@@ -138,8 +146,9 @@ std::vector<BatchNormNoise> batchnorm_noise(const MeasuredRun& run, const Sample
     session->change_batch_size(size);
     std::vector<Deviations> deviations(layers.size());
     const std::int64_t count = std::clamp<std::int64_t>(samples.count / size, 8, 64);
+    const double factor = independent_draws_factor(samples.count, size);
     for (std::int64_t draw = 0; draw < count; ++draw) {
-      add_deviations(layers, all, statistics(draws.next(size)), deviations);
+      add_deviations(layers, all, statistics(draws.next(size)), factor, deviations);
     }
     for (std::size_t layer = 0; layer < layers.size(); ++layer) {
       result.push_back({.batch_size = size,

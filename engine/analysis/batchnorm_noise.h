@@ -18,9 +18,11 @@ namespace batchwise {
 /// over all samples as one batch, m_B, v_B those of a batch of B (the mean square deviation, which
 /// is what it is normalised with), e the layer's epsilon:
 ///
-///   mean_deviation = rms over channels of (m_B - m) / sqrt(v + e)
+///   mean_deviation = rms over channels of (m_B - m) / sqrt(v + e) * sqrt((N - 1) / (N - B))
 ///   variance_ratio = rms over channels of (v_B + e) / (v + e) - 1
 ///
+/// The last factor turns the deviation of batches drawn without replacement into that of
+/// independent draws; variance_ratio has none.
 /// A layer's inputs are normalised with the same batch's statistics, as in training; ghost groups
 /// are left out of account. Empty without such layers. Throws InputError where memory does not hold
 /// all samples as one batch.

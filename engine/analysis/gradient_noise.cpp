@@ -54,18 +54,19 @@ Estimate noise_scale(std::span<const GradientNorms> measured, double confidence)
 std::vector<NoiseWindow> noise_scale_over_training(std::span<const GradientNorms> measured,
                                                    int windows) {
   if (windows < 1) throw std::invalid_argument("noise_scale_over_training needs a window");
-  // Fieller's interval of a few measurements says nothing.
-  constexpr std::size_t kLeast = 10;
-  const std::size_t each = std::max(kLeast, measured.size() / static_cast<std::size_t>(windows));
+  // Fieller's interval of fewer measurements is often without bound.
+  constexpr std::size_t kLeast = 30;
+  if (measured.empty()) return {};
+  const std::size_t count =
+      std::clamp<std::size_t>(measured.size() / kLeast, 1, static_cast<std::size_t>(windows));
   std::vector<NoiseWindow> result;
-  for (std::size_t first = 0; first < measured.size();) {
-    const std::size_t left = measured.size() - first;
-    const std::size_t length = left < 2 * each ? left : each;
-    const auto window = measured.subspan(first, length);
+  for (std::size_t index = 0; index < count; ++index) {
+    const std::size_t first = measured.size() * index / count;
+    const std::size_t end = measured.size() * (index + 1) / count;
+    const auto window = measured.subspan(first, end - first);
     result.push_back({.first_step = window.front().step,
                       .last_step = window.back().step,
                       .scale = noise_scale(window)});
-    first += length;
   }
   return result;
 }

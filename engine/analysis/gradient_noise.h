@@ -23,7 +23,8 @@ struct NoiseWindow {
   std::int64_t last_step = 0;
   Estimate scale;
 };
-/// At most so many windows of equally many measurements, 10 or more each; the last takes the rest.
+/// At most so many windows, of as many measurements to one, 30 or more each; fewer than 60
+/// measurements are one window.
 [[nodiscard]] std::vector<NoiseWindow> noise_scale_over_training(
     std::span<const GradientNorms> measured, int windows = 20);
 

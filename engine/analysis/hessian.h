@@ -39,7 +39,8 @@ class HessianProduct {
 
 /// The largest (not the largest in size) eigenvalue, by Lanczos iterations with restarts from a
 /// seeded start. A few power iterations before find the curvature that steps are chosen for.
-/// NaN where Lanczos does not converge in ten restarts. Throws RunError where the loss is not
+/// The eigenvalue is NaN where the residual is above 0.1, as rounding in f32 can leave it, and both
+/// are where Lanczos does not converge in ten restarts. Throws RunError where the loss is not
 /// finite.
 [[nodiscard]] HessianResult largest_eigenvalue(LossSurface& surface, std::uint64_t seed = 0);
 

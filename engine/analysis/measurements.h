@@ -43,8 +43,8 @@ struct SharpnessResult {
 };
 
 struct HessianResult {
-  double largest_eigenvalue = 0.0;  ///< NaN where it was not found, and then so is the residual
-  double residual = 0.0;            ///< |H v - lambda v| / |lambda|
+  double largest_eigenvalue = 0.0;  ///< NaN where it was not found
+  double residual = 0.0;            ///< |H v - lambda v| / |lambda|; NaN where there is no lambda
   int products = 0;                 ///< Hessian-vector products it took
 };
 
@@ -52,7 +52,8 @@ struct HessianResult {
 struct BatchNormNoise {
   std::int64_t batch_size = 0;
   std::string layer;
-  Estimate mean_deviation;  ///< rms over channels of (batch mean - mean) / deviation
+  Estimate mean_deviation;  ///< rms over channels of (batch mean - mean) / deviation, as of
+                            ///< independent draws
   Estimate variance_ratio;  ///< rms over channels of batch variance / variance - 1
 };
 struct BatchNormAccuracy {
@@ -70,6 +71,7 @@ struct Measurements {
   std::vector<BatchNormNoise> batchnorm;
   std::vector<BatchNormAccuracy> batchnorm_accuracy;
   std::int64_t samples = 0;  ///< of the training part, that gradients, sharpness and Hessian used
+  std::string failure;       ///< not empty: why what was asked for is not there
   std::string batchnorm_accuracy_split;  ///< test, validation or train: the first there is
 };
 
@@ -88,8 +90,11 @@ struct Measurements {
 inline constexpr const char* kMeasurementsFile = "measurements.json";
 /// Whether measure_run needs more than the run's metrics.
 [[nodiscard]] bool measures_weights(const MeasureConfig& measure);
-/// Writes measurements.json, and report.html anew with what was measured.
-void record_measurements(const RunFolder& folder, const Measurements& measurements);
+/// measure_run, written to measurements.json and into report.html anew. What cannot be measured, as
+/// weights with an infinite loss, is no failure of the run: `failure` then says why.
+Measurements measure_and_record(const RunFolder& folder, const Dataset& dataset,
+                                const std::function<void(const std::string&)>& note = {},
+                                const std::function<int()>& interrupted = {});
 
 [[nodiscard]] std::string to_json(const Measurements& measurements);
 /// Throws InputError when the text is not such JSON.

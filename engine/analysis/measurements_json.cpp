@@ -90,6 +90,7 @@ void for_each_field(SameStruct<Measurements> auto& of, auto&& field) {
   field("batchnorm_accuracy", of.batchnorm_accuracy);
   field("batchnorm_accuracy_split", of.batchnorm_accuracy_split);
   field("samples", of.samples);
+  field("failure", of.failure);
 }
 
 // Optional fields that are not there have no key.

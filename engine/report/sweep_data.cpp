@@ -312,7 +312,7 @@ std::string results_csv(const SweepResults& results) {
                        done ? number(run.epochs) : "",
                        run.reached ? "1" : "0",
                        done ? std::to_string(run.planned_bytes) : "",
-                       number(noise),
+                       std::isinf(noise) ? "inf" : number(noise),
                        run.weights_sha256};
              });
 }

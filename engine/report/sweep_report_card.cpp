@@ -304,8 +304,10 @@ class Card {
          .answer = fmt::format("{} at batch {}", percent_text(best_->*accuracy_.estimate),
                                grouped(best_->batch_size)),
          .note = !end   ? best_->name
-                 : flat ? fmt::format("not told apart from it up to batch {}", grouped(*end))
-                        : "the next larger batch is below it"});
+                 : flat ? fmt::format("not told apart from it in {} up to batch {}",
+                                      compared_accuracy(results_), grouped(*end))
+                        : fmt::format("the next larger batch differs from it in {}",
+                                      compared_accuracy(results_))});
   }
 
   /// A faint line at each batch size, and the noise scale's interval, through all tracks.

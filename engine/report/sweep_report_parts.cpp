@@ -86,9 +86,23 @@ bool any_has(const SweepResults& results, CellEstimate estimate) {
 
 LeadAccuracy lead_accuracy(const SweepResults& results) {
   if (any_has(results, &SweepCell::validation_accuracy)) {
-    return {.name = "validation accuracy", .estimate = &SweepCell::validation_accuracy};
+    return {.name = std::string(kValidationAccuracyMeasure),
+            .estimate = &SweepCell::validation_accuracy};
   }
-  return {.name = "test accuracy", .estimate = &SweepCell::test_accuracy};
+  return {.name = std::string(kTestAccuracyMeasure), .estimate = &SweepCell::test_accuracy};
+}
+
+std::string compared_accuracy(const SweepResults& results) {
+  const auto compared = [&](const std::string& measure) {
+    return std::any_of(
+        results.comparisons.begin(), results.comparisons.end(),
+        [&](const CellComparison& comparison) { return comparison.measure == measure; });
+  };
+  for (const std::string& measure : {lead_accuracy(results).name, std::string(kTestAccuracyMeasure),
+                                     std::string(kValidationAccuracyMeasure)}) {
+    if (compared(measure)) return measure;
+  }
+  return {};
 }
 
 const SweepCell* soonest(const SweepResults& results, CellEstimate estimate) {
@@ -233,9 +247,10 @@ std::optional<ThroughputBend> throughput_bend(const Series& series) {
 }
 
 std::optional<std::int64_t> plateau_end(const SweepResults& results, const SweepCell& best) {
+  const std::string measure = compared_accuracy(results);
   std::map<int, bool> differs;
   for (const CellComparison& comparison : results.comparisons) {
-    if (comparison.measure.find("accuracy") == std::string::npos) continue;
+    if (comparison.measure != measure) continue;
     if (std::isnan(comparison.result.p_value)) continue;
     if (comparison.first == best.index) differs[comparison.second] = comparison.differs;
     if (comparison.second == best.index) differs[comparison.first] = comparison.differs;

@@ -32,6 +32,9 @@ struct LeadAccuracy {
   CellEstimate estimate = nullptr;
 };
 [[nodiscard]] LeadAccuracy lead_accuracy(const SweepResults& results);
+/// The accuracy that cells were compared by: the lead where it was, or else the other; empty
+/// without such comparisons.
+[[nodiscard]] std::string compared_accuracy(const SweepResults& results);
 /// Of the highest lead accuracy, after those where fewer runs diverged; null where nothing is done.
 [[nodiscard]] const SweepCell* most_accurate(const SweepResults& results);
 /// Of the lowest such estimate to the target, after those where more runs reached it; null where
@@ -69,8 +72,8 @@ struct ThroughputBend {
   bool still_rising = false;  ///< it is the largest batch size of the sweep
 };
 [[nodiscard]] std::optional<ThroughputBend> throughput_bend(const Series& series);
-/// The largest batch size up to which no best cell of the series of `best` differs from it; nothing
-/// without such comparisons.
+/// The largest batch size up to which no best cell of the series of `best` differs from it in
+/// compared_accuracy(); nothing without such comparisons.
 [[nodiscard]] std::optional<std::int64_t> plateau_end(const SweepResults& results,
                                                       const SweepCell& best);
 

@@ -17,13 +17,13 @@ std::string name_of(const SweepCell& cell) {
   return cell.name.empty() ? fmt::format("batch {}", grouped(cell.batch_size)) : cell.name;
 }
 
-/// "above 0.4 points"; steps are compared by their logarithms: "beyond a factor of 1.2"
+/// "above 0.4 points"; of steps "beyond a factor of 1.2"
 std::string bound_text(const CellComparison& comparison) {
   const double bound = comparison.result.not_above;
-  if (comparison.measure.find("accuracy") != std::string::npos) {
-    return fmt::format("above {:.2g} points", 100.0 * bound);
+  if (comparison.measure == kStepsToTargetMeasure) {
+    return fmt::format("beyond a factor of {:.3g}", std::exp(bound));
   }
-  return fmt::format("beyond a factor of {:.3g}", std::exp(bound));
+  return fmt::format("above {:.2g} points", 100.0 * bound);
 }
 
 const SweepCell* cell_of(const SweepResults& results, int index) {
@@ -41,7 +41,7 @@ std::string not_told_apart(const SweepResults& results, int cell, std::string_vi
   const CellComparison* shown = nullptr;
   for (const CellComparison& comparison : results.comparisons) {
     if (comparison.first != cell && comparison.second != cell) continue;
-    if (comparison.measure.find(measure) == std::string::npos || comparison.differs) continue;
+    if (comparison.measure != measure || comparison.differs) continue;
     if (!std::isfinite(comparison.result.not_above)) continue;
     const SweepCell* other =
         cell_of(results, comparison.first == cell ? comparison.second : comparison.first);
@@ -52,8 +52,8 @@ std::string not_told_apart(const SweepResults& results, int cell, std::string_vi
     shown = &comparison;
   }
   if (largest == nullptr) return {};
-  std::string text = fmt::format(" {} is not told apart from it: no difference {}",
-                                 name_of(*largest), bound_text(*shown));
+  std::string text = fmt::format(" {} is not told apart from it in {}: no difference {}",
+                                 name_of(*largest), measure, bound_text(*shown));
   if (const std::int64_t more = shown->result.more_pairs.value_or(0); more > 0) {
     text += fmt::format("; {} more {} would tell", grouped(more), more == 1 ? "seed" : "seeds");
   }
@@ -74,7 +74,7 @@ std::string target_answer(const SweepResults& results) {
       "{} takes the fewest updates to {}: {} ({} of {} seeds reached it).{}", name_of(*updates),
       results.until, estimate_text(updates->steps_to_target), grouped(updates->reached),
       grouped(static_cast<std::int64_t>(updates->runs.size())),
-      not_told_apart(results, updates->index, "steps"));
+      not_told_apart(results, updates->index, kStepsToTargetMeasure));
   const SweepCell* epochs = soonest(results, &SweepCell::epochs_to_target);
   const SweepCell* seconds = soonest(results, &SweepCell::seconds_to_target);
   if (epochs != nullptr && epochs != updates) {
@@ -93,17 +93,13 @@ std::string accuracy_answer(const SweepResults& results) {
   const SweepCell* best = most_accurate(results);
   if (best == nullptr) return "No run has ended with an accuracy yet.";
   const LeadAccuracy lead = lead_accuracy(results);
-  const std::string measure = lead.estimate == &SweepCell::test_accuracy ? "test" : "validation";
   std::string text = fmt::format("{} has the highest {}: {} over {}", name_of(*best), lead.name,
                                  percent_text(best->*lead.estimate), seeds_text(*best));
   if (lead.estimate != &SweepCell::test_accuracy && std::isfinite(best->test_accuracy.value)) {
     text += fmt::format(" (test: {})", percent_text(best->test_accuracy));
   }
   text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
-  std::string same = not_told_apart(
-      results, best->index, lead.name == "test accuracy" ? "test_accuracy" : "validation_accuracy");
-  if (same.empty()) same = not_told_apart(results, best->index, "accuracy");
-  return text + "." + same;
+  return text + "." + not_told_apart(results, best->index, compared_accuracy(results));
 }
 
 std::string fact(std::string_view name, const std::string& value, const std::string& note = {}) {

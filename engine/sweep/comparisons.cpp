@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -27,69 +28,117 @@ bool any_run(const SweepResults& results, double SweepRun::*member) {
 
 Measure measure_of(const SweepResults& results) {
   if (!results.until.empty()) {
-    return {"steps to target", [](const SweepRun& run) {
+    return {std::string(kStepsToTargetMeasure), [](const SweepRun& run) {
               return run.reached ? std::log(static_cast<double>(run.steps)) : kUnknown;
             }};
   }
   if (any_run(results, &SweepRun::test_accuracy)) {
-    return {"test accuracy", [](const SweepRun& run) { return run.test_accuracy; }};
+    return {std::string(kTestAccuracyMeasure),
+            [](const SweepRun& run) { return run.test_accuracy; }};
   }
-  return {"validation accuracy", [](const SweepRun& run) { return run.validation_accuracy; }};
+  return {std::string(kValidationAccuracyMeasure),
+          [](const SweepRun& run) { return run.validation_accuracy; }};
 }
 
-PairedComparison compare(const SweepCell& first, const SweepCell& second, const Measure& measure) {
-  std::vector<double> of_first, of_second;
+/// The values of the seeds that have one in both cells.
+struct Pairs {
+  std::vector<double> first, second;
+};
+
+Pairs pairs_of(const SweepCell& first, const SweepCell& second, const Measure& measure) {
+  Pairs pairs;
   for (std::size_t seed = 0; seed < first.runs.size() && seed < second.runs.size(); ++seed) {
     const double left = measure.of(first.runs[seed]);
     const double right = measure.of(second.runs[seed]);
     if (!std::isfinite(left) || !std::isfinite(right)) continue;
-    of_first.push_back(left);
-    of_second.push_back(right);
+    pairs.first.push_back(left);
+    pairs.second.push_back(right);
   }
-  return compare_paired(of_first, of_second);
+  return pairs;
 }
 
-/// "by 1.2 points (95 % interval 0.9 to 1.5)", or as a factor for logarithms.
-std::string sentence_of(const CellComparison& comparison, const SweepCell& first,
-                        const SweepCell& second) {
-  const PairedComparison& result = comparison.result;
-  const Estimate& difference = result.difference;
-  const bool logarithms = comparison.measure == "steps to target";
-  if (difference.count < 2) {
-    return fmt::format("{} and {}: {} seed{} in common, too few to compare", first.name,
-                       second.name, difference.count, difference.count == 1 ? "" : "s");
+/// The same difference in every pair is what coarse figures (accuracy over few samples, a target
+/// looked for once an epoch) leave of a spread, and no measure of certainty.
+bool has_no_spread(const PairedComparison& result) {
+  return result.difference.count >= 2 && result.difference.low == result.difference.high;
+}
+
+/// What differences and factors are called in a sentence.
+class Wording {
+ public:
+  explicit Wording(bool logarithms) : logarithms_(logarithms) {}
+
+  /// "0.42 points", "a factor of 1.08"
+  [[nodiscard]] std::string size(double difference) const {
+    return logarithms_ ? fmt::format("a factor of {:.2f}", std::exp(difference))
+                       : fmt::format("{:.2f} points", std::abs(difference) * 100);
   }
-  if (comparison.differs) {
-    if (logarithms) {
+  [[nodiscard]] std::string bound(double difference) const {
+    return (logarithms_ ? "beyond " : "above ") + size(difference);
+  }
+  /// "B is above A by 1.2 points (95 % interval 0.9 to 1.5)"
+  [[nodiscard]] std::string difference(const Estimate& found, const std::string& first,
+                                       const std::string& second) const {
+    if (logarithms_) {
       return fmt::format("{} takes {:.2f} times the steps of {} (95 % interval {:.2f} to {:.2f})",
-                         second.name, std::exp(difference.value), first.name,
-                         std::exp(difference.low), std::exp(difference.high));
+                         second, std::exp(found.value), first, std::exp(found.low),
+                         std::exp(found.high));
     }
-    return fmt::format("{} is {} {} by {:.2f} points (95 % interval {:.2f} to {:.2f})", second.name,
-                       difference.value > 0 ? "above" : "below", first.name,
-                       std::abs(difference.value) * 100,
-                       std::min(std::abs(difference.low), std::abs(difference.high)) * 100,
-                       std::max(std::abs(difference.low), std::abs(difference.high)) * 100);
+    const auto [nearer, farther] = std::minmax({std::abs(found.low), std::abs(found.high)});
+    return fmt::format("{} is {} {} by {} (95 % interval {:.2f} to {:.2f})", second,
+                       found.value > 0 ? "above" : "below", first, size(found.value), nearer * 100,
+                       farther * 100);
   }
-  const std::string bound =
-      logarithms ? fmt::format("beyond a factor of {:.2f}", std::exp(result.not_above))
-                 : fmt::format("above {:.2f} points", result.not_above * 100);
-  std::string text =
-      fmt::format("no difference {} between {} and {}", bound, first.name, second.name);
+
+ private:
+  bool logarithms_;
+};
+
+std::string no_difference_text(const CellComparison& comparison, const Wording& wording,
+                               const SweepCell& first, const SweepCell& second) {
+  const PairedComparison& result = comparison.result;
+  std::string text = fmt::format("no difference {} between {} and {}",
+                                 wording.bound(result.not_above), first.name, second.name);
   if (result.more_pairs && *result.more_pairs > 0) {
-    const std::string found = logarithms
-                                  ? fmt::format("a factor of {:.2f}", std::exp(difference.value))
-                                  : fmt::format("{:.2f} points", std::abs(difference.value) * 100);
     text += fmt::format("; {} more seed{} would tell, if the {} found are real", *result.more_pairs,
-                        *result.more_pairs == 1 ? "" : "s", found);
-  }
-  if (result.differs) {
-    text += fmt::format(
-        "; alone it would be called one (p = {:.2g}), among all comparisons of the "
-        "sweep it is not (p = {:.2g})",
-        result.p_value, comparison.adjusted_p);
+                        *result.more_pairs == 1 ? "" : "s", wording.size(result.difference.value));
   }
   return text;
+}
+
+std::string sentence_of(const CellComparison& comparison, const SweepCell& first,
+                        const SweepCell& second) {
+  const Estimate& difference = comparison.result.difference;
+  const Wording wording(comparison.measure == kStepsToTargetMeasure);
+  const std::size_t asked = first.runs.size();
+  if (difference.count < 2) {
+    return fmt::format("{} and {}: {} of {} seeds in common, too few to compare", first.name,
+                       second.name, difference.count, asked);
+  }
+  std::string text;
+  if (has_no_spread(comparison.result)) {
+    text = fmt::format("{} and {} differ by {} in each of {} seeds: figures too coarse to say more",
+                       first.name, second.name, wording.size(difference.value), difference.count);
+  } else if (comparison.differs) {
+    text = wording.difference(difference, first.name, second.name);
+  } else {
+    text = no_difference_text(comparison, wording, first, second);
+  }
+  if (difference.count < static_cast<std::int64_t>(asked)) {
+    text += fmt::format("; over the {} of {} seeds that both have", difference.count, asked);
+  }
+  return text;
+}
+
+/// Indices of the cells to compare: of several batch sizes the best of each, or else all.
+std::vector<int> compared_cells(const SweepResults& results, bool& one_size) {
+  std::set<std::int64_t> sizes;
+  for (const SweepCell& cell : results.cells) sizes.insert(cell.batch_size);
+  one_size = sizes.size() == 1;
+  if (!one_size || results.searched) return results.best_cells;
+  std::vector<int> all;
+  for (const SweepCell& cell : results.cells) all.push_back(cell.index);
+  return all;
 }
 
 }  // namespace
@@ -99,30 +148,44 @@ std::vector<CellComparison> compare_cells(const SweepResults& results) {
   const auto cell = [&](int index) -> const SweepCell& {
     return results.cells[static_cast<std::size_t>(index - 1)];
   };
-  std::set<std::int64_t> sizes;
-  for (const int index : results.best_cells) sizes.insert(cell(index).batch_size);
+  bool one_size = false;
+  const std::vector<int> indices = compared_cells(results, one_size);
   std::vector<CellComparison> comparisons;
   std::vector<double> p_values;
-  for (std::size_t left = 0; left < results.best_cells.size(); ++left) {
-    for (std::size_t right = left + 1; right < results.best_cells.size(); ++right) {
-      const int first = results.best_cells[left];
-      const int second = results.best_cells[right];
-      if (sizes.size() > 1 && cell(first).group != cell(second).group) continue;
-      CellComparison comparison{.first = first,
-                                .second = second,
-                                .measure = measure.name,
-                                .result = compare(cell(first), cell(second), measure),
-                                .sentence = {}};
-      p_values.push_back(comparison.result.p_value);
-      comparisons.push_back(std::move(comparison));
+  std::int64_t tests = 0;
+  for (std::size_t left = 0; left < indices.size(); ++left) {
+    for (std::size_t right = left + 1; right < indices.size(); ++right) {
+      const SweepCell& first = cell(indices[left]);
+      const SweepCell& second = cell(indices[right]);
+      if (!one_size && first.group != second.group) continue;
+      const Pairs pairs = pairs_of(first, second, measure);
+      PairedComparison result = compare_paired(pairs.first, pairs.second);
+      if (has_no_spread(result)) result.p_value = kUnknown;
+      tests += std::isnan(result.p_value) ? 0 : 1;
+      p_values.push_back(result.p_value);
+      comparisons.push_back({.first = first.index,
+                             .second = second.index,
+                             .measure = measure.name,
+                             .result = result,
+                             .sentence = {}});
     }
   }
   const std::vector<double> adjusted = holm_adjusted(p_values);
   for (std::size_t index = 0; index < comparisons.size(); ++index) {
     CellComparison& comparison = comparisons[index];
+    const SweepCell& first = cell(comparison.first);
+    const SweepCell& second = cell(comparison.second);
     comparison.adjusted_p = adjusted[index];
     comparison.differs = adjusted[index] < kLevel;
-    comparison.sentence = sentence_of(comparison, cell(comparison.first), cell(comparison.second));
+    if (!comparison.differs && tests > 1) {
+      // What is possible, and what would tell, at the level the smallest p-value must come below.
+      const Pairs pairs = pairs_of(first, second, measure);
+      const PairedComparison strict =
+          compare_paired(pairs.first, pairs.second, 1.0 - kLevel / static_cast<double>(tests));
+      comparison.result.not_above = strict.not_above;
+      comparison.result.more_pairs = strict.more_pairs;
+    }
+    comparison.sentence = sentence_of(comparison, first, second);
   }
   return comparisons;
 }

@@ -5,8 +5,8 @@
 
 namespace batchwise {
 
-/// Every two cells of best_cells that share a group, and where only one batch size was swept every
-/// two of best_cells, over the seeds that both have. With a target: by the logarithm of the steps
+/// Every two cells of best_cells that share a group; where only one batch size was swept, every two
+/// cells. Over the seeds that both have. With a target: by the logarithm of the steps
 /// to it; else by test (or else validation) accuracy.
 [[nodiscard]] std::vector<CellComparison> compare_cells(const SweepResults& results);
 

@@ -56,6 +56,7 @@ void read_summary(const Json& summary, SweepRun& run) {
   }
   run.planned_bytes = summary.at("planned_bytes");
   run.weights_sha256 = summary.at("weights_sha256");
+  run.device = summary.at("device");
   run.seconds = number(summary, "seconds");
   run.training_seconds = number(summary, "training_seconds");
   run.samples_per_second = number(summary, "samples_per_second");

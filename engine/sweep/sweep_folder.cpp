@@ -156,8 +156,10 @@ SweepFolder SweepFolder::open(const fs::path& path) {
   return SweepFolder(fs::absolute(path).lexically_normal());
 }
 
+fs::path SweepFolder::plan_file() const { return path_ / kPlanFile; }
+
 SweepPlan SweepFolder::plan() const {
-  const fs::path file = path_ / kPlanFile;
+  const fs::path file = plan_file();
   std::ifstream stream(file, std::ios::binary);
   if (!stream) throw InputError(fmt::format("{} cannot be read", file.string()));
   const std::string text{std::istreambuf_iterator<char>(stream), {}};

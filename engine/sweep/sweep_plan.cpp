@@ -13,6 +13,7 @@
 #include "engine/error.h"
 #include "engine/execute/backend.h"
 #include "engine/model/experiment_file.h"
+#include "engine/model/until.h"
 #include "engine/train/learning_rate.h"
 #include "engine/train/session.h"
 #include "kernels/ops/philox.h"
@@ -188,6 +189,16 @@ std::int64_t steps_per_epoch(const Experiment& experiment, std::int64_t samples)
       1, experiment.data.drop_last ? samples / batch : (samples + batch - 1) / batch);
 }
 
+void refuse_schedules_to_an_end(const Experiment& experiment) {
+  if (experiment.schedule.kind != ScheduleKind::cosine &&
+      experiment.schedule.kind != ScheduleKind::one_cycle) {
+    return;
+  }
+  throw InputError(
+      "a cosine or one_cycle schedule ends with the last epoch, where runs of equal updates or "
+      "seconds do not end; use --epochs or another schedule");
+}
+
 /// The limit that all runs share, and the target.
 void set_limits(Experiment& experiment, const SweepRequest& request, std::int64_t samples) {
   TrainingConfig& training = experiment.training;
@@ -200,25 +211,22 @@ void set_limits(Experiment& experiment, const SweepRequest& request, std::int64_
       training.max_seconds = 0.0;
       break;
     case ComparedAt::updates: {
+      refuse_schedules_to_an_end(experiment);
+      const bool grows = experiment.batch_schedule.kind != BatchScheduleKind::constant;
       const std::int64_t steps = steps_per_epoch(experiment, samples);
       training.max_steps = amount;
       training.max_seconds = 0.0;
-      training.epochs = (amount + steps - 1) / steps;
+      training.epochs = grows ? kUnlimitedEpochs : (amount + steps - 1) / steps;
       break;
     }
     case ComparedAt::seconds:
-      if (experiment.schedule.kind == ScheduleKind::cosine ||
-          experiment.schedule.kind == ScheduleKind::one_cycle) {
-        throw InputError(
-            "a cosine or one_cycle schedule ends with the last epoch, which runs of equal seconds "
-            "do not have; use --epochs, --updates or another schedule");
-      }
+      refuse_schedules_to_an_end(experiment);
       training.max_seconds = request.amount;
       training.max_steps = 0;
       training.epochs = kUnlimitedEpochs;
       break;
   }
-  if (request.until != "none") training.until = request.until;
+  if (request.until) training.until = *request.until;
   if (request.validate_every_samples > 0) {
     training.validate_every_steps =
         std::max<std::int64_t>(1, request.validate_every_samples / training.batch_size);
@@ -247,7 +255,8 @@ std::string resolution_text(const std::vector<PlannedCell>& cells, const DataSou
     const TrainingConfig& training = cell.experiment.training;
     const std::int64_t samples =
         training_part(data(cell.experiment)->train.count, cell.experiment.data.validation_split);
-    const std::int64_t every = training.validate_every_steps > 0
+    const bool of_validation = parse_until(training.until)->of_validation();
+    const std::int64_t every = of_validation && training.validate_every_steps > 0
                                    ? training.validate_every_steps * training.batch_size
                                    : samples;
     least = least == 0 ? every : std::min(least, every);
@@ -261,7 +270,26 @@ std::string resolution_text(const std::vector<PlannedCell>& cells, const DataSou
       range);
 }
 
+/// Keys that the sweep sets itself have no values of their own.
+void check_keys(const SweepRequest& request) {
+  std::set<std::string> taken{"seed", "device"};
+  if (request.compared_at != ComparedAt::experiment) {
+    taken.insert({"training.epochs", "training.max_steps", "training.max_seconds"});
+  }
+  if (request.until) taken.insert("training.until");
+  if (request.validate_every_samples > 0) taken.insert("training.validate_every_steps");
+  const auto check = [&](const std::string& key) {
+    if (!taken.contains(key)) return;
+    throw InputError(fmt::format("{} cannot be swept: {}", key,
+                                 key == "seed" ? "--seeds gives the seeds of every setting"
+                                               : "the sweep itself sets it in every run"));
+  };
+  for (const SweptKey& swept : request.keys) check(swept.key);
+  for (const SearchedKey& searched : request.searched) check(searched.key);
+}
+
 void check_request(const SweepRequest& request) {
+  check_keys(request);
   if (request.seeds.empty()) throw InputError("a sweep needs at least one seed");
   const std::set<std::uint64_t> distinct(request.seeds.begin(), request.seeds.end());
   if (distinct.size() < request.seeds.size()) throw InputError("a seed is given twice");
@@ -380,9 +408,12 @@ SweepPlan plan_sweep(const SweepRequest& request, const DataSource& data) {
   plan.seeds = request.seeds;
   for (const SearchedKey& searched : request.searched) plan.searched_keys.push_back(searched.key);
   std::map<std::int64_t, std::int64_t> most_bytes;
+  std::set<std::string> files;
   for (const Draft& draft : drafts_of(request)) {
     plan.cells.push_back(
         cell_of(request, draft, static_cast<int>(plan.cells.size()) + 1, data, most_bytes));
+    const std::vector<std::string> read = data(plan.cells.back().experiment)->files();
+    files.insert(read.begin(), read.end());
   }
   const Experiment& first = plan.cells.front().experiment;
   plan.compared_at = compared_text(request, first);
@@ -390,7 +421,7 @@ SweepPlan plan_sweep(const SweepRequest& request, const DataSource& data) {
     plan.until = first.training.until;
     plan.resolution = resolution_text(plan.cells, data);
   }
-  plan.data_files = hash_files(data(first)->files());
+  plan.data_files = hash_files({files.begin(), files.end()});
   plan_memory(plan, most_bytes, data);
   return plan;
 }

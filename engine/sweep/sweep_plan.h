@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -52,7 +53,7 @@ struct SweepRequest {
   std::vector<std::uint64_t> seeds{0, 1, 2};
   ComparedAt compared_at = ComparedAt::experiment;
   double amount = 0.0;                      ///< epochs, updates or seconds
-  std::string until = "none";               ///< as training.until
+  std::optional<std::string> until;         ///< as training.until; nothing: as the file says
   std::int64_t validate_every_samples = 0;  ///< 0: as the file says
   std::string command;                      ///< that repeats the sweep
 };
@@ -109,6 +110,7 @@ class SweepFolder {
   static void check_creatable(const std::filesystem::path& path, bool overwrite);
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] std::filesystem::path plan_file() const;
   [[nodiscard]] SweepPlan plan() const;
   [[nodiscard]] std::filesystem::path run_folder(const PlannedCell& cell, std::uint64_t seed) const;
 

@@ -1,10 +1,13 @@
 #include "engine/sweep/sweep_results.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "engine/execute/backend.h"
 #include "engine/sweep/comparisons.h"
@@ -15,13 +18,22 @@
 namespace batchwise {
 namespace {
 
+std::int64_t cell_count(const std::vector<SweepRun>& runs) {
+  return std::count_if(runs.begin(), runs.end(),
+                       [](const SweepRun& run) { return run.state == RunState::done; });
+}
+
+/// Where one run has none the others count; an infinite one makes the mean infinite.
 template <class Figure>
 Estimate mean_over(const std::vector<SweepRun>& runs, Figure&& figure) {
   std::vector<double> values;
   for (const SweepRun& run : runs) {
     if (run.state != RunState::done) continue;
     const double value = figure(run);
-    if (std::isfinite(value)) values.push_back(value);
+    if (std::isinf(value)) {
+      return {.value = value, .low = -INFINITY, .high = INFINITY, .count = cell_count(runs)};
+    }
+    if (!std::isnan(value)) values.push_back(value);
   }
   return mean_estimate(values);
 }
@@ -98,18 +110,17 @@ SweepCell cell_of(const PlannedCell& planned) {
   return cell;
 }
 
-/// Higher is better. A cell of which a run diverged or missed the target comes after all that have
-/// none of that.
-std::pair<double, double> merit(const SweepCell& cell, bool has_target) {
+double or_least(double value) { return std::isnan(value) ? -INFINITY : value; }
+
+/// Higher is better, the first entry first: runs that did not fail, steps to the target, accuracy,
+/// loss.
+std::array<double, 4> merit(const SweepCell& cell, bool has_target) {
   const auto ended = static_cast<double>(std::max<std::int64_t>(1, cell.done + cell.diverged));
-  if (has_target) {
-    const double steps = cell.steps_to_target.value;
-    return {static_cast<double>(cell.reached) / ended, std::isnan(steps) ? -INFINITY : -steps};
-  }
   const Estimate& accuracy =
       std::isnan(cell.validation_accuracy.value) ? cell.test_accuracy : cell.validation_accuracy;
-  return {static_cast<double>(cell.done) / ended,
-          std::isnan(accuracy.value) ? -INFINITY : accuracy.value};
+  return {static_cast<double>(has_target ? cell.reached : cell.done) / ended,
+          has_target ? or_least(-cell.steps_to_target.value) : 0.0, or_least(accuracy.value),
+          or_least(-cell.train_loss.value)};
 }
 
 void choose_best(SweepResults& results) {
@@ -138,6 +149,7 @@ void note_edges(SweepResults& results) {
       lowest = std::min(lowest, cell.learning_rate);
       highest = std::max(highest, cell.learning_rate);
     }
+    if (!results.until.empty() && best.reached == 0) continue;
     const bool edge = best.learning_rate == lowest || best.learning_rate == highest;
     if (tried < 3 || !edge || lowest == highest) continue;
     results.notes.push_back(
@@ -165,6 +177,18 @@ void note_failures(SweepResults& results) {
     results.notes.push_back(
         fmt::format("{} of {} runs are not done yet", missing, results.runs_asked()));
   }
+}
+
+/// Those that runs were on; before the first run, the one that was planned for.
+std::string devices_text(const SweepResults& results, const std::string& planned) {
+  std::set<std::string> devices;
+  for (const SweepCell& cell : results.cells) {
+    for (const SweepRun& run : cell.runs) {
+      if (!run.device.empty()) devices.insert(run.device);
+    }
+  }
+  if (devices.empty()) return planned;
+  return fmt::format("{}", fmt::join(devices, ", "));
 }
 
 }  // namespace
@@ -196,7 +220,6 @@ SweepResults collect_results(const SweepFolder& folder, const SweepPlan& plan) {
   results.largest_batch_size = plan.largest_batch_size;
   results.training_samples = plan.training_samples;
   results.parameters = plan.parameters;
-  results.device = plan.device;
   results.hardware = plan.hardware;
   const Experiment& first = plan.cells.front().experiment;
   results.precision = "fp32";
@@ -209,6 +232,7 @@ SweepResults collect_results(const SweepFolder& folder, const SweepPlan& plan) {
     summarize(cell);
     results.cells.push_back(std::move(cell));
   }
+  results.device = devices_text(results, plan.device);
   choose_best(results);
   note_edges(results);
   note_failures(results);

@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,7 @@ struct SweepRun {
   bool reached = false;  ///< the target; then steps and epochs are those it took
   std::int64_t planned_bytes = 0;
   std::string weights_sha256;
+  std::string device;
   std::optional<Measurements> measured;
   // Of this machine on that day.
   double seconds = kUnknown;
@@ -73,10 +75,16 @@ struct SweepCell {
   Estimate noise_scale, sharpness;  ///< means over seeds; sharpness: full space, first epsilon
 };
 
+/// What cells are compared by.
+inline constexpr std::string_view kStepsToTargetMeasure =
+    "steps to target";  ///< by their logarithms
+inline constexpr std::string_view kTestAccuracyMeasure = "test accuracy";
+inline constexpr std::string_view kValidationAccuracyMeasure = "validation accuracy";
+
 /// Two cells over the same seeds.
 struct CellComparison {
   int first = 0, second = 0;  ///< indices of cells, from 1
-  std::string measure;        ///< "test_accuracy", "validation_accuracy" or "steps to target"
+  std::string measure;        ///< one of the three above
   PairedComparison result;
   double adjusted_p = kUnknown;  ///< Holm's, over all comparisons of the sweep
   bool differs = false;          ///< adjusted_p below 0.05

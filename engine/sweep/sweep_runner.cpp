@@ -1,8 +1,11 @@
 #include "engine/sweep/sweep_runner.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <exception>
 #include <map>
@@ -12,7 +15,7 @@
 #include "engine/analysis/measurements.h"
 #include "engine/data/load.h"
 #include "engine/error.h"
-#include "engine/files/durable_file.h"
+#include "engine/files/file_descriptor.h"
 #include "engine/stopwatch.h"
 #include "engine/sweep/run_record.h"
 
@@ -161,9 +164,8 @@ class Runner {
     const auto note = [&](const std::string& text) {
       tell([&](SweepObserver& observer) { observer.on_note(run, text); });
     };
-    const RunFolder folder = RunFolder::open(path);
-    record_measurements(folder,
-                        measure_run(folder, dataset, note, [this] { return interrupted(); }));
+    (void)measure_and_record(RunFolder::open(path), dataset, note,
+                             [this] { return interrupted(); });
   }
 
   const SweepFolder& folder_;
@@ -176,6 +178,19 @@ class Runner {
   std::atomic<bool> stopped_ = false;
   std::exception_ptr error_;
 };
+
+/// Two processes would train into the same run folders. The system lets go of the lock when the
+/// process ends, however it ends.
+FileDescriptor locked(const SweepFolder& folder) {
+  const std::filesystem::path file = folder.plan_file();
+  FileDescriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (descriptor.valid() && ::flock(descriptor.value(), LOCK_EX | LOCK_NB) != 0 &&
+      errno == EWOULDBLOCK) {
+    throw InputError(fmt::format("{} is being run by another process; wait for it or stop it",
+                                 folder.path().string()));
+  }
+  return descriptor;
+}
 
 void check_data(const SweepPlan& plan) {
   for (const DataFile& file : plan.data_files) {
@@ -207,6 +222,7 @@ std::shared_ptr<const Dataset> DatasetCache::operator()(const Experiment& experi
 
 void run_sweep(const SweepFolder& folder, const SweepPlan& plan, DatasetCache& data,
                const SweepOptions& options) {
+  const FileDescriptor lock = locked(folder);
   check_data(plan);
   Runner runner(folder, plan, data, options);
   const std::vector<std::string> devices =

@@ -62,8 +62,8 @@ std::vector<int> numerics_levels(const Experiment& experiment) {
 std::string to_json(const TrainingSummary& summary, const Session& session) {
   const Experiment& experiment = session.experiment();
   const Progress& progress = summary.progress;
-  const bool best_kept =
-      experiment.training.early_stopping.patience > 0 && progress.early_stopping.best_epoch > 0;
+  const bool best_kept = experiment.training.early_stopping.patience > 0 &&
+                         progress.early_stopping.best_epoch > 0 && !progress.reached_until;
   Json json;
   json["test_loss"] = or_null(summary.test, &SplitResult::loss);
   json["test_accuracy"] = or_null(summary.test, &SplitResult::accuracy);

@@ -152,7 +152,10 @@ Trainer::Stop Trainer::train_epoch() {
     const std::int64_t every = experiment_.training.validate_every_steps;
     if (every > 0 && progress_.step % every == 0) {
       validate(false);
-      if (progress_.reached_until) return Stop::until;
+      if (progress_.reached_until) {
+        // At the end of an epoch it is a whole one.
+        return next_batch_size() > 0 ? Stop::until : Stop::none;
+      }
       if (progress_.stopped_early) return Stop::early_stopping;
     }
     const int signal = options_.interrupted ? options_.interrupted() : 0;
@@ -307,7 +310,8 @@ TrainingSummary Trainer::finish(Stop stop) {
     validate(true);
     write_epoch_metrics();
   }
-  if (!best_weights_.empty()) {
+  // At a target the weights are kept that reached it.
+  if (!best_weights_.empty() && stop != Stop::until) {
     upload_bytes(session_.weights(), best_weights_);
     measured_step_ = -1;
   }

@@ -113,7 +113,7 @@ TEST_F(SweepCommand, RefusesWhatItCannotDo) {
   EXPECT_THAT(refusal_of({"small.toml", "--search", "3", "--range", "optimizer.learning_rate=1"}),
               HasSubstr("LOW:HIGH"));
   EXPECT_THAT(refusal_of({"small.toml", "--until", "accuracy"}), HasSubstr("validation_accuracy"));
-  EXPECT_THAT(refusal_of({"small.toml", "--devices", "cpu,cpu"}), HasSubstr("named twice"));
+  EXPECT_THAT(refusal_of({"small.toml", "--devices", "cpu,cpu"}), HasSubstr("named already"));
   EXPECT_THAT(refusal_of({"small.toml", "--devices", "gpu"}), HasSubstr("gpu"));
   EXPECT_THAT(refusal_of({"--resume"}), HasSubstr("--out"));
   EXPECT_THAT(refusal_of({"--resume", "--out", "nowhere"}), HasSubstr("is no sweep"));

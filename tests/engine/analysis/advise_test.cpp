@@ -71,6 +71,7 @@ TEST(Advise, AnswersWithoutTimeForNoise) {
   EXPECT_THAT(report.batches.front().refused, IsEmpty());
   EXPECT_EQ(report.noise.updates, 0);
   EXPECT_THAT(report.notes, Contains(HasSubstr("no time was left")));
+  EXPECT_TRUE(report.noise.measurable);
   EXPECT_GT(report.advice.batch_size, 0);
   EXPECT_THAT(to_text(report), HasSubstr("noise scale: not measured"));
 }
@@ -87,6 +88,18 @@ TEST(Advise, SaysWhatABatchOfOneCannotTell) {
   const AdviceReport report =
       advise_on(small_experiment({"training.batch_size=1"}), {.within_seconds = 2.0});
   EXPECT_THAT(report.notes, Contains(HasSubstr("batches of 1 say nothing")));
+  EXPECT_FALSE(report.noise.measurable);
+}
+
+TEST(Advise, SaysWhatSamplesThatBatchNormCouplesCannotTell) {
+  Experiment experiment = small_experiment();
+  LayerConfig norm;
+  norm.type = LayerType::batchnorm;
+  norm.name = "batchnorm_1";
+  experiment.model.layers.insert(experiment.model.layers.begin() + 1, norm);
+  const AdviceReport report = advise_on(experiment, {.within_seconds = 2.0});
+  EXPECT_THAT(report.notes, Contains(HasSubstr("no noise scale")));
+  EXPECT_FALSE(report.noise.measurable);
 }
 
 TEST(Advise, HandlesFewerSamplesThanTwoBatches) {

@@ -145,6 +145,11 @@ TEST(AdviseBatch, IsUndecidedWhereTheIntervalIsWide) {
       advise_batch(batches(64e-5, 1e-5), noise_of(between(0.0, kInfinity, kInfinity)), kSgd);
   EXPECT_TRUE(wide.undecided);
   EXPECT_THAT(wide.batch_reason, HasSubstr("a longer --within"));
+  MeasuredNoise unknown = noise_of(between(0.0, kInfinity, kInfinity));
+  unknown.measurable = false;
+  const BatchAdvice blind = advise_batch(batches(64e-5, 1e-5), unknown, kSgd);
+  EXPECT_THAT(blind.batch_reason, HasSubstr("cannot be measured at this setting"));
+  EXPECT_THAT(blind.batch_reason, Not(HasSubstr("--within")));
   MeasuredNoise rising = noise_of(between(10.0, 1024.0, 100000.0));
   rising.early = between(10.0, 12.0, 14.0);
   rising.late = between(90000.0, 95000.0, 100000.0);
@@ -255,6 +260,19 @@ TEST(SummarizeNoise, StaysBoundedWhereTheEndIsNot) {
   EXPECT_NEAR(noise.early.value, 100.0, 1e-6);
   // (3 * 64 * 100 / 164 + 64) / (3 * 64 / 164)
   EXPECT_NEAR(noise.typical.high, kModelFactor * (100.0 + 164.0 / 3.0), 1e-6);
+}
+
+/// Fieller's lower end may be below 0, and near -B the weight 1 / (1 + end / B) has a pole.
+TEST(SummarizeNoise, IsNotBelowZero) {
+  std::vector<GradientNorms> measured;
+  for (int i = 0; i < 60; ++i) measured.push_back(norms(64, i == 7 ? 4000.0 : -30.0, 1.0, i));
+  const std::vector<NoiseWindow> stretches = noise_scale_over_training(measured, 4);
+  ASSERT_EQ(stretches.size(), 2u);
+  ASSERT_LT(stretches[0].scale.low, -64.0);
+  const MeasuredNoise noise = summarize_noise(measured, 64);
+  EXPECT_EQ(noise.typical.low, 0.0);
+  EXPECT_GE(noise.typical.value, 0.0);
+  EXPECT_GE(noise.typical.high, noise.typical.value);
 }
 
 TEST(SummarizeNoise, OfNothingBoundsNothing) {

@@ -167,20 +167,44 @@ TEST(NoiseScale, IsTheRatioOfMeansAndNotTheMeanOfRatios) {
 
 TEST(NoiseScale, OverTrainingIsThatOfEachStretch) {
   std::vector<GradientNorms> measured;
-  for (std::int64_t i = 0; i < 65; ++i) {
-    measured.push_back(norms_of(10 * (i + 1), i < 20 ? 3.0 : 8.0, 2.0 + 0.01 * double(i % 2)));
+  for (std::int64_t i = 0; i < 95; ++i) {
+    measured.push_back(norms_of(10 * (i + 1), i < 30 ? 3.0 : 8.0, 2.0 + 0.01 * double(i % 2)));
   }
   const std::vector<NoiseWindow> windows = noise_scale_over_training(measured, 3);
-  ASSERT_EQ(windows.size(), 3U);  // 21, 21 and 23
+  ASSERT_EQ(windows.size(), 3U);  // 31, 32 and 32
   EXPECT_EQ(windows[0].first_step, 10);
-  EXPECT_EQ(windows[0].last_step, 210);
-  EXPECT_EQ(windows[1].first_step, 220);
-  EXPECT_EQ(windows[2].last_step, 650);
-  EXPECT_EQ(windows[2].scale.count, 23);
+  EXPECT_EQ(windows[0].last_step, 310);
+  EXPECT_EQ(windows[1].first_step, 320);
+  EXPECT_EQ(windows[2].last_step, 950);
+  EXPECT_EQ(windows[2].scale.count, 32);
   EXPECT_NEAR(windows[2].scale.value, 4.0, 0.02);
-  EXPECT_EQ(noise_scale_over_training(measured).size(), 6U);  // of 10, the last of 15
+  EXPECT_EQ(noise_scale_over_training(measured).size(), 3U);
+  EXPECT_EQ(noise_scale_over_training(std::span(measured).first(59)).size(), 1U);
   EXPECT_EQ(noise_scale_over_training(std::span(measured).first(3)).size(), 1U);
   EXPECT_TRUE(noise_scale_over_training({}).empty());
+}
+
+TEST(NoiseScale, OverTrainingHasNoMoreWindowsThanAskedForAndNoneOfFewerThanThirty) {
+  std::vector<GradientNorms> measured;
+  while (measured.size() < 1300) {
+    measured.push_back(norms_of(static_cast<std::int64_t>(measured.size()), 3.0, 2.0));
+  }
+  for (const int most : {1, 4, 20, 40}) {
+    for (std::size_t count = 1; count <= measured.size(); ++count) {
+      const auto windows = noise_scale_over_training(std::span(measured).first(count), most);
+      ASSERT_LE(windows.size(), static_cast<std::size_t>(most)) << count;
+      if (count >= 30 * static_cast<std::size_t>(most)) {
+        ASSERT_EQ(windows.size(), static_cast<std::size_t>(most)) << count;
+      }
+      std::int64_t next = 0;
+      for (const NoiseWindow& window : windows) {
+        ASSERT_EQ(window.first_step, next) << count;
+        ASSERT_TRUE(window.scale.count >= 30 || windows.size() == 1) << count;
+        next = window.last_step + 1;
+      }
+      ASSERT_EQ(next, static_cast<std::int64_t>(count));
+    }
+  }
 }
 
 TEST(ReadGradientNorms, GivesWhatARunMeasured) {

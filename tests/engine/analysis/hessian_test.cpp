@@ -91,6 +91,29 @@ TEST_F(Hessian, StepsSuitSharpAndFlatSurfaces) {
   }
 }
 
+// A bias that all classes share changes no probability, only the rounding of the logits. Lanczos
+// iterations converge all the same.
+TEST(HessianInF32, OfProductsThatAreMostlyRoundingIsNotFound) {
+  const Experiment experiment = small_experiment(
+      {"training.epochs=1"},
+      R"({ type = "dense", units = 500, activation = "tanh" }, { type = "dense", units = 4 })");
+  const Dataset dataset = data_of(experiment);
+  MeasuredRun run = run_of(experiment, dataset);
+  LossSurface exact(run, dataset.train);
+  const HessianResult found = largest_eigenvalue(exact);
+  EXPECT_LT(found.residual, 0.01);
+  EXPECT_GT(found.largest_eigenvalue, 0.0);
+  for (std::int64_t unit = 0; unit < 4; ++unit) set_element(run, "dense_2.bias", unit, 3e6f);
+  LossSurface rounded(run, dataset.train);
+  int not_found = 0;
+  for (std::uint64_t seed = 0; seed < 8; ++seed) {
+    const HessianResult result = largest_eigenvalue(rounded, seed);
+    EXPECT_EQ(std::isnan(result.largest_eigenvalue), !(result.residual <= 0.1)) << result.residual;
+    if (result.residual > 0.1) ++not_found;
+  }
+  EXPECT_GT(not_found, 0);
+}
+
 TEST_F(Hessian, ProductsAreLinearInTheVector) {
   LossSurface surface(in_double_, dataset_.train);
   HessianProduct product(surface);

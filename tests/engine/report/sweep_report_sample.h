@@ -193,7 +193,7 @@ inline void write_sample_metrics(const std::filesystem::path& folder, std::int64
     CellComparison comparison;
     comparison.first = 1;
     comparison.second = other;
-    comparison.measure = "validation_accuracy";
+    comparison.measure = kTestAccuracyMeasure;
     comparison.result.difference = around(difference, 0.002);
     comparison.result.p_value = other > 9 ? 0.001 : 0.3;
     comparison.result.not_above = std::abs(difference) + 0.002;

@@ -94,11 +94,36 @@ TEST_F(SweepReportTest, AnswersFirst) {
                                 "validation_accuracy&gt;=0.97: 66.2 ± 9.9 (3 of 3 seeds"));
   EXPECT_THAT(answer, HasSubstr("Batch 8, sgd, rate 0.032 has the highest validation accuracy: "
                                 "98.58 ± 0.25 % over 3 seeds"));
-  EXPECT_THAT(answer, HasSubstr("Batch 128, sgd, rate 0.512 is not told apart from it: no "
-                                "difference above 0.56 points; 6 more seeds would tell "
-                                "(nor are 3 others)."));
+  EXPECT_THAT(answer,
+              HasSubstr("Batch 128, sgd, rate 0.512 is not told apart from it in test "
+                        "accuracy: no difference above 0.56 points; 6 more seeds would tell "
+                        "(nor are 3 others)."));
   EXPECT_LT(page_->find("class=\"answer\""), page_->find("class=\"card\""));
   EXPECT_THAT(*page_, Not(HasSubstr("Partial")));
+}
+
+/// The lead's own where it was compared; otherwise the reader must see that it is another.
+TEST_F(SweepReportTest, NamesTheAccuracyThatWasCompared) {
+  EXPECT_EQ(lead_accuracy(*rich_).name, kValidationAccuracyMeasure);
+  EXPECT_EQ(compared_accuracy(*rich_), kTestAccuracyMeasure);
+  EXPECT_THAT(batch_size_card(*rich_),
+              HasSubstr("not told apart from it in test accuracy up to batch 128"));
+  SweepResults results = *rich_;
+  CellComparison comparison = results.comparisons.front();  // batch 16
+  comparison.measure = kValidationAccuracyMeasure;
+  results.comparisons.push_back(comparison);
+  EXPECT_EQ(compared_accuracy(results), kValidationAccuracyMeasure);
+  EXPECT_THAT(sweep_headline(results),
+              HasSubstr("Batch 16, sgd, rate 0.064 is not told apart from it in validation "
+                        "accuracy: no difference above 0.22 points; 6 more seeds would tell."));
+  EXPECT_EQ(plateau_end(results, *most_accurate(results)), 16);
+  results.comparisons.back().differs = true;
+  EXPECT_THAT(batch_size_card(results),
+              HasSubstr("the next larger batch differs from it in validation accuracy"));
+  results.comparisons = {results.comparisons.back()};
+  results.comparisons.back().measure = kStepsToTargetMeasure;
+  EXPECT_EQ(compared_accuracy(results), "");
+  EXPECT_EQ(plateau_end(results, *most_accurate(results)), std::nullopt);
 }
 
 TEST_F(SweepReportTest, SaysThatItIsPartial) {
@@ -247,7 +272,7 @@ TEST(MostAccurate, PutsCellsThatNeverDivergedFirst) {
 TEST_F(SweepReportTest, TellsStepsApartByAFactor) {
   SweepResults results = *rich_;
   CellComparison comparison = results.comparisons.front();
-  comparison.measure = "steps to target";
+  comparison.measure = kStepsToTargetMeasure;
   comparison.first = 27;  // batch 512, adam
   comparison.second = 25;
   comparison.differs = false;
@@ -255,8 +280,8 @@ TEST_F(SweepReportTest, TellsStepsApartByAFactor) {
   comparison.result.more_pairs = 1;
   results.comparisons = {comparison};
   EXPECT_THAT(sweep_report(results),
-              HasSubstr("Batch 256, adam, rate 0.0016 is not told apart from it: no difference "
-                        "beyond a factor of 1.28; 1 more seed would tell."));
+              HasSubstr("Batch 256, adam, rate 0.0016 is not told apart from it in steps to "
+                        "target: no difference beyond a factor of 1.28; 1 more seed would tell."));
 }
 
 TEST(LawThrough, KeepsTheProduct) {

@@ -49,6 +49,24 @@ TEST(TrainingUntil, EndsAtTheFirstValidationThatReachesTheTarget) {
   }
 }
 
+TEST(TrainingUntil, CountsAnEpochThatItEndsWith) {
+  // 240 samples: 8 updates an epoch, and a validation after the eighth.
+  const TrainingSummary summary =
+      train(towards("validation_loss<=1e9", {"training.validate_every_steps=8"}));
+  EXPECT_EQ(summary.progress.step, 8);
+  EXPECT_EQ(summary.progress.epoch, 2);
+  EXPECT_EQ(summary.stopped_by, "until");
+}
+
+TEST(TrainingUntil, KeepsTheWeightsThatReachedTheTarget) {
+  // Accuracy may rise where the loss, which early stopping watches, is no longer the lowest.
+  const TrainingSummary summary =
+      train(towards("validation_accuracy>=0.7",
+                    {"training.early_stopping={patience=50}", "training.validate_every_steps=1"}));
+  ASSERT_EQ(summary.stopped_by, "until");
+  EXPECT_GE(summary.validation->accuracy, 0.7);
+}
+
 TEST(TrainingUntil, WatchesTrainingFiguresAtTheEndOfEpochs) {
   const TrainingSummary summary = train(towards("train_loss<=1e9"));
   EXPECT_EQ(summary.stopped_by, "until");
