@@ -182,7 +182,11 @@ SweepRequest request_of(const SweepCommandOptions& options, const CommonOptions&
   request.trials = options.trials;
   for (const std::string& text : options.ranges) request.searched.push_back(searched_key(text));
   // The file's own seed, unless --seed gives another.
-  const Experiment experiment = load_experiment(file, common.overrides);
+  std::vector<std::string> overrides = common.overrides;
+  if (!request.optimizers.empty()) {
+    overrides.push_back("optimizer.name=" + request.optimizers.front());
+  }
+  const Experiment experiment = load_experiment(file, overrides);
   request.seeds = seeds_of(options.seeds, experiment.seed);
   set_limit(options, request);
   if (!options.until.empty()) request.until = options.until;

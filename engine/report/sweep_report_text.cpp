@@ -33,11 +33,11 @@ const SweepCell* cell_of(const SweepResults& results, int index) {
   return nullptr;
 }
 
-/// How many cells do not differ from this one by that measure, and what can be said of the one with
-/// the largest batch.
+/// How many cells do not differ from this one by that measure, and what can be said of the one
+/// closest to it: where the largest difference that is possible is smallest.
 std::string not_told_apart(const SweepResults& results, int cell, std::string_view measure) {
   std::int64_t count = 0;
-  const SweepCell* largest = nullptr;
+  const SweepCell* closest = nullptr;
   const CellComparison* shown = nullptr;
   for (const CellComparison& comparison : results.comparisons) {
     if (comparison.first != cell && comparison.second != cell) continue;
@@ -47,13 +47,13 @@ std::string not_told_apart(const SweepResults& results, int cell, std::string_vi
         cell_of(results, comparison.first == cell ? comparison.second : comparison.first);
     if (other == nullptr) continue;
     ++count;
-    if (largest != nullptr && other->batch_size < largest->batch_size) continue;
-    largest = other;
+    if (shown != nullptr && comparison.result.not_above >= shown->result.not_above) continue;
+    closest = other;
     shown = &comparison;
   }
-  if (largest == nullptr) return {};
+  if (closest == nullptr) return {};
   std::string text = fmt::format(" {} is not told apart from it in {}: no difference {}",
-                                 name_of(*largest), measure, bound_text(*shown));
+                                 name_of(*closest), measure, bound_text(*shown));
   if (const std::int64_t more = shown->result.more_pairs.value_or(0); more > 0) {
     text += fmt::format("; {} more {} would tell", grouped(more), more == 1 ? "seed" : "seeds");
   }

@@ -56,6 +56,14 @@ TEST_F(SweepCommand, GivesOneJsonObject) {
   EXPECT_EQ(result.at("comparisons").size(), 1u);
 }
 
+TEST_F(SweepCommand, TakesKeysOfTheOptimizerThatIsSwept) {
+  // The file's own optimizer may not know them.
+  const nlohmann::json result =
+      result_of({"sweep", "small.toml", "--batch-sizes", "32", "--seeds", "1", "--epochs", "1",
+                 "--optimizers", "adam", "--set", "optimizer.beta1=0.8"});
+  EXPECT_EQ(result.at("runs_done"), 1);
+}
+
 TEST_F(SweepCommand, TakesItsSeedsFromSeedOn) {
   const nlohmann::json result = result_of({"sweep", "small.toml", "--batch-sizes", "32", "--seed",
                                            "7", "--seeds", "2", "--epochs", "1"});

@@ -95,8 +95,8 @@ TEST_F(SweepReportTest, AnswersFirst) {
   EXPECT_THAT(answer, HasSubstr("Batch 8, sgd, rate 0.032 has the highest validation accuracy: "
                                 "98.58 ± 0.25 % over 3 seeds"));
   EXPECT_THAT(answer,
-              HasSubstr("Batch 128, sgd, rate 0.512 is not told apart from it in test "
-                        "accuracy: no difference above 0.56 points; 6 more seeds would tell "
+              HasSubstr("Batch 16, sgd, rate 0.064 is not told apart from it in test "
+                        "accuracy: no difference above 0.22 points; 6 more seeds would tell "
                         "(nor are 3 others)."));
   EXPECT_LT(page_->find("class=\"answer\""), page_->find("class=\"card\""));
   EXPECT_THAT(*page_, Not(HasSubstr("Partial")));
