@@ -57,6 +57,16 @@ TEST(Recipes, StartersAreAllRead) {
   }
 }
 
+TEST(Recipes, StudiesAreAllRead) {
+  const std::filesystem::path folder = kRecipes / "studies";
+  EXPECT_EQ(experiment_files(folder),
+            (std::vector<std::string>{"batchnorm", "batchnorm-without", "f1", "growing-batch",
+                                      "noise-scale", "rules", "steps-to-target"}));
+  for (const std::string& name : experiment_files(folder)) {
+    EXPECT_EQ(load_experiment(folder / (name + ".toml"), {}).name, name);
+  }
+}
+
 TEST(Recipes, WriteKerasDefaultsOut) {
   for (const std::string& name : experiment_files(kRecipes)) {
     const Experiment experiment = recipe(name);
